@@ -1,0 +1,71 @@
+"""The few types that sources, landing, warehouse and night hand to each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open span of modification time: ``start <= modified < end``, aware, UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise ValueError("a window needs aware instants")
+        if self.end <= self.start:
+            raise ValueError("a window ends after it starts")
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One record as the source gave it.
+
+    Attributes:
+        payload: the record, native names; ids and amounts already text.
+        position: where it stood: ``page 3, item 17`` or ``line 42``.
+        defect: why the source could not even read it (it goes to quarantine), else None.
+    """
+
+    payload: Mapping[str, Any]
+    position: str
+    defect: str | None = None
+
+
+class BatchManifest(BaseModel):
+    """What stands in one landed batch. Written after the data, so it marks the batch complete."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_id: str
+    source: str
+    brand: str
+    platform: str
+    shop: str
+    stream: str
+    window_date: date
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    path: str
+    """Path of the data file, relative to the landing folder."""
+    sha256: str
+    """SHA-256 of the uncompressed NDJSON content."""
+    origin: str
+    """``api``, or the name of the dropped file."""
+    origin_sha256: str | None = None
+    """SHA-256 of the dropped file."""
+    record_count: int
+    quarantined_count: int
+    quarantine_reasons: dict[str, int] = {}
+    unknown_fields: dict[str, int] = {}
+    """Fields that the payload model does not know, with how many records carried them."""
+    key_id: str | None = None
+    """Id of the personal-data key that hashed this batch's contact fields."""
+    extracted_at: datetime
+    """When the batch was taken from the source (UTC); a tie-break, never business time."""
+    code_version: str
