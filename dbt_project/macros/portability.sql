@@ -1,0 +1,48 @@
+{#- Constructs whose name or meaning differs between engines; models use them through here only. -#}
+
+{#- Interpolated quantile (type 7), as double; the argument must not be a sum over doubles. -#}
+{% macro quantile(value, share) -%}
+    {{ adapter.dispatch('quantile', 'regulars')(value, share) }}
+{%- endmacro %}
+
+{% macro default__quantile(value, share) -%}
+    quantile_cont(cast({{ value }} as double), {{ share }})
+{%- endmacro %}
+
+{#- One row per element of a list column. -#}
+{% macro explode(list) -%}
+    {{ adapter.dispatch('explode', 'regulars')(list) }}
+{%- endmacro %}
+
+{% macro default__explode(list) -%}
+    unnest({{ list }})
+{%- endmacro %}
+
+{#- A value that orders rows by several expressions at once, for max_by and min_by. None of them may
+    be null: engines disagree on where a null stands. -#}
+{% macro ordering(parts) -%}
+    {{ adapter.dispatch('ordering', 'regulars')(parts) }}
+{%- endmacro %}
+
+{% macro default__ordering(parts) -%}
+    row({{ parts | join(', ') }})
+{%- endmacro %}
+
+{#- Decimal money of a text; landing has refused more than two decimals. -#}
+{% macro parse_amount(text) -%}
+    try_cast({{ text }} as decimal(18, 2))
+{%- endmacro %}
+
+{% macro parse_quantity(text) -%}
+    try_cast({{ text }} as decimal(18, 3))
+{%- endmacro %}
+
+{#- Boolean of a text; nothing said is false, because an ``is_`` column is never null. -#}
+{% macro parse_flag(text) -%}
+    coalesce(try_cast({{ text }} as boolean), false)
+{%- endmacro %}
+
+{#- Text without surrounding blanks; nothing said is null. -#}
+{% macro parse_text(text) -%}
+    nullif(trim({{ text }}), '')
+{%- endmacro %}

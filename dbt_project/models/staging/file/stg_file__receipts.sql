@@ -1,0 +1,53 @@
+{{ config(meta={
+    'touched_relation': 'ops.pending_batches',
+    'touched_key': '_batch_id',
+    'touched_column': 'batch_id',
+}) }}
+
+with records as (
+    select *
+    from {{ source('raw', 'file__receipts') }}
+    where {{ only_pending_batches() }}
+),
+
+run_shops as (
+    select * from {{ source('ops', 'run_shops') }}
+),
+
+parsed as (
+    select
+        records._brand as brand,
+        records._platform as platform,
+        records._shop as shop,
+        {{ parse_text('records.receipt_id') }} as receipt_id,
+        {{ parse_text('records.send_id') }} as send_id,
+        {{ parse_text('records.event') }} as event,
+        {{ parse_instant('records.occurred_at', 'run_shops.zone') }} as occurred_at,
+        {{ parse_text('records.code') }} as code,
+        records._batch_id,
+        records._line,
+        records._extracted_at
+    from records
+    inner join run_shops
+        on
+            records._brand = run_shops.brand
+            and records._platform = run_shops.platform
+            and records._shop = run_shops.shop
+)
+
+select
+    brand,
+    platform,
+    shop,
+    {{ shop_key('receipt_id') }} as receipt_key,
+    receipt_id,
+    {{ shop_key('send_id') }} as send_key,
+    send_id,
+    event,
+    occurred_at,
+    code,
+    'file' as record_source,
+    _batch_id,
+    _line,
+    _extracted_at
+from parsed

@@ -1,0 +1,69 @@
+{{ config(meta={
+    'touched_relation': 'ops.pending_batches',
+    'touched_key': '_batch_id',
+    'touched_column': 'batch_id',
+}) }}
+
+with trades as (
+    select *
+    from {{ source('raw', 'taobao_top__orders') }}
+    where {{ only_pending_batches() }}
+),
+
+-- The platform's wall clock is GMT+8 for every shop, whatever zone the shop itself keeps.
+parsed as (
+    select
+        _brand as brand,
+        _platform as platform,
+        _shop as shop,
+        tid as order_id,
+        {{ parse_text('buyer_open_uid') }} as buyer_id,
+        status as native_status,
+        {{ parse_instant('created', "'Asia/Shanghai'") }} as created_at,
+        {{ parse_instant('pay_time', "'Asia/Shanghai'") }} as paid_at,
+        {{ parse_instant('consign_time', "'Asia/Shanghai'") }} as shipped_at,
+        {{ parse_instant('sign_time', "'Asia/Shanghai'") }} as signed_at,
+        {{ parse_instant('end_time', "'Asia/Shanghai'") }} as ended_at,
+        {{ parse_instant('modified', "'Asia/Shanghai'") }} as modified_at,
+        {{ parse_amount('total_fee') }} as goods_amount,
+        coalesce({{ parse_amount('post_fee') }}, 0) as shipping_amount,
+        {{ parse_amount('payment') }} as paid_amount,
+        {{ parse_text('receiver_mobile_ref') }} as receiver_phone_ref,
+        {{ parse_text('receiver_mobile_hash') }} as receiver_phone_hash,
+        {{ parse_text('receiver_mobile_masked') }} as receiver_phone_masked,
+        {{ parse_text('oaid') }} as oaid,
+        _batch_id,
+        _line,
+        _extracted_at
+    from trades
+)
+
+select
+    brand,
+    platform,
+    shop,
+    {{ shop_key('order_id') }} as order_key,
+    order_id,
+    case when buyer_id is not null then {{ shop_key('buyer_id') }} end as customer_key,
+    buyer_id,
+    native_status,
+    created_at,
+    paid_at,
+    shipped_at,
+    signed_at,
+    ended_at,
+    coalesce(modified_at, created_at) as modified_at,
+    goods_amount,
+    -- Whatever made the trade cheaper: system discounts, promotions, manual changes of the price.
+    cast(goods_amount + shipping_amount - paid_amount as decimal(18, 2)) as discount_amount,
+    cast(shipping_amount as decimal(18, 2)) as shipping_amount,
+    paid_amount,
+    receiver_phone_ref,
+    receiver_phone_hash,
+    receiver_phone_masked,
+    oaid,
+    'taobao_top' as record_source,
+    _batch_id,
+    _line,
+    _extracted_at
+from parsed

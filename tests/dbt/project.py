@@ -1,0 +1,98 @@
+"""Runs dbt on throwaway warehouses, in this process, with one parsed manifest."""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+
+from tests.dbt.raw_tables import create_source_tables
+
+PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
+
+
+class DbtFailed(AssertionError):
+    """A dbt invocation did not succeed; the message names what failed and why."""
+
+
+@contextlib.contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@dataclass
+class Project:
+    """The dbt project, parsed once; artefacts go below ``work_dir``."""
+
+    work_dir: Path
+    project_dir: Path = PROJECT_DIR
+
+    @cached_property
+    def manifest(self) -> Any:
+        """The parsed manifest, shared by every invocation."""
+        result = self._invoke(dbtRunner(), ["parse", "--no-partial-parse"], self.work_dir / "parse")
+        return result.result
+
+    def run(self, directory: Path, *arguments: str) -> list[Any]:
+        """Run a dbt command on the warehouse below ``directory``; the nodes' results."""
+        runner = dbtRunner(manifest=self.manifest)
+        result = self._invoke(runner, list(arguments), directory)
+        return list(result.result.results) if hasattr(result.result, "results") else []
+
+    def _invoke(
+        self, runner: dbtRunner, arguments: list[str], directory: Path
+    ) -> dbtRunnerResult:
+        directory.mkdir(parents=True, exist_ok=True)
+        paths = {
+            "REGULARS_WAREHOUSE_PATH": str(directory / "warehouse.duckdb"),
+            "REGULARS_MARTS_PATH": str(directory / "marts.duckdb"),
+        }
+        common = [
+            "--project-dir", str(self.project_dir),
+            "--profiles-dir", str(self.project_dir),
+            "--target-path", str(self.work_dir / "target"),
+            "--log-path", str(self.work_dir / "logs"),
+            "--log-level-file", "none",
+        ]  # fmt: skip
+        printed = io.StringIO()
+        with environment(paths), contextlib.redirect_stdout(printed):
+            result = runner.invoke([*arguments[:1], *common, *arguments[1:]])
+        if not result.success:
+            raise DbtFailed(_complaints(result) or str(result.exception) + printed.getvalue())
+        return result
+
+
+def _complaints(result: dbtRunnerResult) -> str:
+    nodes = getattr(result.result, "results", None) or []
+    bad = [node for node in nodes if str(node.status) in ("error", "fail", "runtime error")]
+    return "\n".join(f"{node.node.unique_id}: {node.message}" for node in bad)
+
+
+@contextlib.contextmanager
+def open_pair(directory: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse below ``directory`` with its marts attached; source tables exist."""
+    directory.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(str(directory / "warehouse.duckdb"))
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"attach if not exists '{directory / 'marts.duckdb'}' as marts")
+        create_source_tables(connection)
+        yield connection
+    finally:
+        connection.close()
