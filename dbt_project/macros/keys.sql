@@ -37,3 +37,13 @@
         prefix ~ '_line',
     ]) }}
 {%- endmacro %}
+
+{#- The same order for a window, newest first. -#}
+{% macro newest_first(alias='') -%}
+    {%- set prefix = alias ~ '.' if alias else '' -%}
+    {{ prefix }}modified_at desc nulls last,
+    {{ prefix }}source_rank desc nulls last,
+    {{ prefix }}_extracted_at desc nulls last,
+    {{ prefix }}_batch_id desc nulls last,
+    {{ prefix }}_line desc nulls last
+{%- endmacro %}

@@ -46,3 +46,9 @@
 {% macro parse_text(text) -%}
     nullif(trim({{ text }}), '')
 {%- endmacro %}
+
+{#- The part of ``amount`` that falls to ``part`` of ``whole``, rounded to the fen; null for an empty
+    whole. One division of decimals, never summed as a double. -#}
+{% macro prorate(amount, part, whole) -%}
+    cast(round(({{ amount }}) * ({{ part }}) / nullif({{ whole }}, 0), 2) as decimal(18, 2))
+{%- endmacro %}

@@ -1,0 +1,112 @@
+{{ config(materialized='table') }}
+
+with run_shops as (
+    select * from {{ source('ops', 'run_shops') }}
+),
+
+pending_batches as (
+    select * from {{ source('ops', 'pending_batches') }}
+),
+
+order_versions as (
+    select
+        order_key, customer_key, brand, platform, shop, _batch_id, created_at, paid_at, shipped_at,
+        signed_at, ended_at as finished_at, ended_at as closed_at, modified_at
+    from {{ ref('stg_taobao_top__orders') }}
+    union all
+    select
+        order_key, customer_key, brand, platform, shop, _batch_id, created_at, paid_at, shipped_at,
+        signed_at, finished_at, closed_at, modified_at
+    from {{ ref('stg_file__orders') }}
+),
+
+refund_versions as (
+    select
+        refund_key, order_key, brand, platform, shop, _batch_id, created_at, refunded_at,
+        modified_at
+    from {{ ref('stg_taobao_top__refunds') }}
+    union all
+    select
+        refund_key, order_key, brand, platform, shop, _batch_id, created_at, refunded_at,
+        modified_at
+    from {{ ref('stg_file__refunds') }}
+),
+
+-- Whatever a version says may be what shows tonight, so every version's instants count.
+touched_by_order as (
+    select order_versions.order_key
+    from order_versions
+    inner join run_shops
+        on
+            order_versions.brand = run_shops.brand
+            and order_versions.platform = run_shops.platform
+            and order_versions.shop = run_shops.shop
+    where
+        run_shops.previous_visible_until is null
+        or order_versions._batch_id in (select pending_batches.batch_id from pending_batches)
+        or {{ became_visible('order_versions.created_at') }}
+        or {{ became_visible('order_versions.paid_at') }}
+        or {{ became_visible('order_versions.shipped_at') }}
+        or {{ became_visible('order_versions.signed_at') }}
+        or {{ became_visible('order_versions.finished_at') }}
+        or {{ became_visible('order_versions.closed_at') }}
+        or {{ became_visible('order_versions.modified_at') }}
+),
+
+touched_by_line as (
+    select order_key
+    from {{ ref('stg_file__order_lines') }}
+    where _batch_id in (select pending_batches.batch_id from pending_batches)
+),
+
+touched_refunds as (
+    select refund_versions.refund_key
+    from refund_versions
+    inner join run_shops
+        on
+            refund_versions.brand = run_shops.brand
+            and refund_versions.platform = run_shops.platform
+            and refund_versions.shop = run_shops.shop
+    where
+        refund_versions._batch_id in (select pending_batches.batch_id from pending_batches)
+        or {{ became_visible('refund_versions.created_at') }}
+        or {{ became_visible('refund_versions.refunded_at') }}
+        or {{ became_visible('refund_versions.modified_at') }}
+),
+
+-- A refund that named another order before must leave that one as well.
+touched_by_refund as (
+    select order_key
+    from refund_versions
+    where refund_key in (select touched_refunds.refund_key from touched_refunds)
+),
+
+-- Orders stop or start counting when their buyer becomes, or no longer is, one of the staff.
+changed_employees as (
+    select customer_key
+    from {{ ref('stg_file__members') }}
+    group by customer_key
+    having
+        bool_or(is_employee)
+        and bool_or(_batch_id in (select pending_batches.batch_id from pending_batches))
+),
+
+touched_by_employee as (
+    select order_key
+    from order_versions
+    where customer_key in (select changed_employees.customer_key from changed_employees)
+),
+
+touched as (
+    select order_key from touched_by_order
+    union all
+    select order_key from touched_by_line
+    union all
+    select order_key from touched_by_refund
+    union all
+    select order_key from touched_by_employee
+)
+
+select order_key
+from touched
+group by order_key

@@ -1,0 +1,178 @@
+{{ config(meta={'touched_relation': 'int_orders__touched', 'touched_key': 'order_key'}) }}
+
+with run_shops as (
+    select * from {{ source('ops', 'run_shops') }}
+),
+
+customers as (
+    select * from {{ ref('int_customers__identified') }}
+),
+
+visible_orders as (
+    select
+        orders.order_key,
+        orders.brand,
+        orders.platform,
+        orders.shop,
+        orders.order_id,
+        orders.customer_key,
+        orders.created_at,
+        {{ as_of('orders.paid_at', 'run_shops.visible_until') }} as paid_at,
+        {{ as_of('orders.shipped_at', 'run_shops.visible_until') }} as shipped_at,
+        {{ as_of('orders.signed_at', 'run_shops.visible_until') }} as signed_at,
+        {{ as_of('orders.finished_at', 'run_shops.visible_until') }} as finished_at,
+        {{ as_of('orders.closed_at', 'run_shops.visible_until') }} as closed_at,
+        run_shops.zone,
+        run_shops.visible_until,
+        orders.currency,
+        orders.goods_amount,
+        orders.discount_amount,
+        orders.shipping_amount,
+        orders.payable_amount,
+        orders.store_id,
+        orders.channel,
+        orders.is_gift,
+        orders.is_test,
+        orders.record_source,
+        orders._batch_id,
+        orders._line
+    from {{ ref('int_orders__current') }} as orders
+    inner join run_shops
+        on
+            orders.brand = run_shops.brand
+            and orders.platform = run_shops.platform
+            and orders.shop = run_shops.shop
+    where
+        orders.created_at < run_shops.visible_until
+        and {{ only_touched('orders.order_key', 'int_orders__touched') }}
+),
+
+visible_refunds as (
+    select
+        refunds.order_key,
+        refunds.refund_key,
+        refunds.refunded_at,
+        refunds.refund_amount,
+        sum(refunds.refund_amount) over (
+            partition by refunds.order_key
+            order by refunds.refunded_at asc nulls last, refunds.refund_key asc nulls last
+            rows between unbounded preceding and current row
+        ) as refunded_so_far
+    from {{ ref('int_refunds__current') }} as refunds
+    inner join visible_orders on refunds.order_key = visible_orders.order_key
+    where refunds.refunded_at < visible_orders.visible_until
+),
+
+refunds_of_orders as (
+    select
+        visible_refunds.order_key,
+        sum(visible_refunds.refund_amount) as refunded_amount,
+        min(visible_refunds.refunded_at) filter (
+            where
+                visible_orders.payable_amount > 0
+                and visible_refunds.refunded_so_far >= visible_orders.payable_amount
+        ) as refunded_in_full_at
+    from visible_refunds
+    inner join visible_orders on visible_refunds.order_key = visible_orders.order_key
+    group by visible_refunds.order_key
+),
+
+lines_of_orders as (
+    select
+        lines.order_key,
+        count(*) as line_count,
+        sum(lines.quantity) as item_quantity,
+        count(*) filter (
+            where
+                lines.coupon_id is not null
+                or (
+                    lines.discount_amount > 0
+                    and lines.discount_amount
+                    >= lines.goods_amount * {{ order_rule('discounted_line_share') }}
+                )
+        ) as discounted_line_count
+    from {{ ref('int_order_lines__current') }} as lines
+    where {{ only_touched('lines.order_key', 'int_orders__touched') }}
+    group by lines.order_key
+),
+
+paid_orders as (
+    select
+        visible_orders.*,
+        visible_orders.paid_at is not null as is_paid,
+        case
+            when visible_orders.paid_at is not null then visible_orders.payable_amount else 0
+        end as paid_amount,
+        coalesce(refunds_of_orders.refunded_amount, 0) as all_refunds_amount,
+        least(refunds_of_orders.refunded_in_full_at, visible_orders.closed_at) as ended_at
+    from visible_orders
+    left join refunds_of_orders on visible_orders.order_key = refunds_of_orders.order_key
+),
+
+measured_orders as (
+    select
+        paid_orders.*,
+        least(paid_orders.all_refunds_amount, paid_orders.paid_amount) as refunded_amount,
+        -- Nothing stops being valid before it was paid, whatever order the events came in.
+        case
+            when paid_orders.is_paid and paid_orders.ended_at is not null
+                then {{ to_local_date(
+                    'greatest(paid_orders.paid_at, paid_orders.ended_at)', 'paid_orders.zone'
+                ) }}
+        end as void_date,
+        coalesce(customers.is_employee, false) as is_employee
+    from paid_orders
+    left join customers on paid_orders.customer_key = customers.customer_key
+)
+
+select
+    measured_orders.order_key,
+    measured_orders.brand,
+    measured_orders.platform,
+    measured_orders.shop,
+    measured_orders.order_id,
+    measured_orders.customer_key,
+    case
+        when measured_orders.closed_at is not null then 'closed'
+        when measured_orders.finished_at is not null then 'finished'
+        when measured_orders.signed_at is not null then 'signed'
+        when measured_orders.shipped_at is not null then 'shipped'
+        when measured_orders.is_paid then 'paid'
+        else 'created'
+    end as order_status,
+    measured_orders.created_at,
+    measured_orders.paid_at,
+    measured_orders.shipped_at,
+    measured_orders.signed_at,
+    measured_orders.finished_at,
+    measured_orders.closed_at,
+    {{ to_local_date('measured_orders.created_at', 'measured_orders.zone') }} as created_date,
+    {{ to_local_date('measured_orders.paid_at', 'measured_orders.zone') }} as paid_date,
+    measured_orders.void_date,
+    measured_orders.currency,
+    measured_orders.goods_amount,
+    measured_orders.discount_amount,
+    measured_orders.shipping_amount,
+    cast(measured_orders.paid_amount as decimal(18, 2)) as paid_amount,
+    cast(measured_orders.refunded_amount as decimal(18, 2)) as refunded_amount,
+    cast(
+        measured_orders.all_refunds_amount - measured_orders.refunded_amount as decimal(18, 2)
+    ) as over_refund_amount,
+    cast(
+        measured_orders.paid_amount - measured_orders.refunded_amount as decimal(18, 2)
+    ) as net_amount,
+    cast(coalesce(lines_of_orders.line_count, 0) as bigint) as line_count,
+    cast(coalesce(lines_of_orders.item_quantity, 0) as decimal(18, 3)) as item_quantity,
+    cast(coalesce(lines_of_orders.discounted_line_count, 0) as bigint) as discounted_line_count,
+    measured_orders.is_paid,
+    {{ is_valid_order() }} as is_valid_order,
+    {{ invalid_reason(is_closed='measured_orders.closed_at is not null') }} as invalid_reason,
+    measured_orders.is_gift,
+    measured_orders.is_test,
+    measured_orders.store_id,
+    measured_orders.channel,
+    measured_orders.record_source,
+    measured_orders._batch_id,
+    measured_orders._line
+from measured_orders
+left join lines_of_orders on measured_orders.order_key = lines_of_orders.order_key
