@@ -1,0 +1,32 @@
+"""What is recorded, not derived: decisions, refusals, nights, versions, the run lease."""
+
+from regulars.state.consent import ConsentRecord
+from regulars.state.decisions import (
+    CommitResult,
+    Decision,
+    MessageEvent,
+    SentMessage,
+)
+from regulars.state.facts import ThresholdVersion
+from regulars.state.lease import Lease
+from regulars.state.nights import Night, Watermark, run_id_of
+from regulars.state.proposals import Proposal, message_id_of
+from regulars.state.store import StateStore
+from regulars.state.streams import STREAMS
+
+__all__ = [
+    "STREAMS",
+    "CommitResult",
+    "ConsentRecord",
+    "Decision",
+    "Lease",
+    "MessageEvent",
+    "Night",
+    "Proposal",
+    "SentMessage",
+    "StateStore",
+    "ThresholdVersion",
+    "Watermark",
+    "message_id_of",
+    "run_id_of",
+]

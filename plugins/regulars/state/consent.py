@@ -1,0 +1,123 @@
+"""Refusals and consents, recorded for good: the newest word of a contact or a member counts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, insert, select
+
+from regulars.errors import StateError
+from regulars.state.database import Database
+from regulars.state.nights import CHUNK
+from regulars.state.schema import refusals
+from regulars.state.streams import take_numbers
+
+EVERY_CHANNEL = "all"
+
+
+@dataclass(frozen=True)
+class ConsentRecord:
+    """One refusal or consent.
+
+    Attributes:
+        contact_hash: keyed hash of the contact that spoke, or None.
+        member_key: the member that spoke, or None; one of the two must stand.
+        channel: ``sms``, ``email``, ... or ``all``.
+        kind: ``refusal`` or ``consent``.
+        occurred_at: when it was said (UTC).
+        evidence: where it can be seen (a receipt id, a form); never the contact itself.
+    """
+
+    brand: str
+    contact_hash: str | None
+    member_key: UUID | None
+    channel: str
+    kind: str
+    occurred_at: datetime
+    evidence: str
+
+
+class ConsentLedger:
+    """All refusals and consents, append-only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, records: Iterable[ConsentRecord]) -> int:
+        """Append records; the same one again changes nothing.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            StateError: a record names neither contact nor member, or has another kind.
+        """
+        wanted = list(records)
+        for record in wanted:
+            if record.kind not in ("refusal", "consent") or (
+                record.contact_hash is None and record.member_key is None
+            ):
+                raise StateError(
+                    "a consent record needs kind refusal or consent, and a contact or a member",
+                    where=f"brand {record.brand}, channel {record.channel}",
+                    next_step="correct what records it",
+                )
+        with self._database.writing() as connection:
+            known = {
+                _identity(record)
+                for brand in sorted({record.brand for record in wanted})
+                for record in _about(
+                    connection,
+                    brand,
+                    [row.member_key for row in wanted if row.member_key is not None],
+                    [row.contact_hash for row in wanted if row.contact_hash is not None],
+                )
+            }
+            new: dict[tuple[object, ...], ConsentRecord] = {}
+            for record in wanted:
+                if _identity(record) not in known:
+                    new.setdefault(_identity(record), record)
+            rows = [vars(record) for record in new.values()]
+            if rows:
+                first = take_numbers(connection, "state__refusals", len(rows))
+                connection.execute(
+                    insert(refusals), [{"seq": first + n, **row} for n, row in enumerate(rows)]
+                )
+            return len(rows)
+
+    def about(
+        self, brand: str, member_keys: Iterable[UUID], contact_hashes: Iterable[str]
+    ) -> list[ConsentRecord]:
+        """Everything ``brand`` recorded about these members and contacts, oldest record first."""
+        with self._database.reading() as connection:
+            return _about(connection, brand, list(member_keys), list(contact_hashes))
+
+
+def _identity(record: ConsentRecord) -> tuple[object, ...]:
+    return (
+        record.brand,
+        record.contact_hash,
+        record.member_key,
+        record.channel,
+        record.kind,
+        record.occurred_at.astimezone(UTC),
+    )
+
+
+def _about(
+    connection: Connection, brand: str, member_keys: list[UUID], contact_hashes: list[str]
+) -> list[ConsentRecord]:
+    found: dict[int, ConsentRecord] = {}
+    for column, values in (
+        (refusals.c.member_key, sorted(set(member_keys))),
+        (refusals.c.contact_hash, sorted(set(contact_hashes))),
+    ):
+        for start in range(0, len(values), CHUNK):
+            condition: ColumnElement[bool] = column.in_(values[start : start + CHUNK])
+            for row in connection.execute(
+                select(refusals).where(refusals.c.brand == brand, condition)
+            ):
+                record = dict(row._mapping)
+                found[record.pop("seq")] = ConsentRecord(**record)
+    return [found[seq] for seq in sorted(found)]

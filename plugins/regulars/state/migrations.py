@@ -1,0 +1,273 @@
+"""Numbered steps that bring a state database to the newest schema.
+
+A step is written once and never edited: its sha256 is recorded with it. All missing steps of a
+start are applied in one write transaction, of which there is only one at a time: a second starter
+waits and then finds nothing left to do.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, inspect, select, text
+
+from regulars.errors import StateError
+from regulars.state.database import Database
+from regulars.state.schema import schema_version
+
+APPEND_ONLY = (
+    "decision_batches",
+    "decisions",
+    "deferrals",
+    "message_events",
+    "batch_exits",
+    "refusals",
+    "threshold_versions",
+)
+"""Tables whose rows nobody may change or delete; triggers keep it so."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: the statements of both databases, and those of one alone."""
+
+    version: int
+    name: str
+    statements: Sequence[str]
+    sqlite: Sequence[str] = ()
+    postgresql: Sequence[str] = ()
+
+    def for_dialect(self, dialect: str) -> list[str]:
+        """All statements for ``sqlite`` or ``postgresql``, in order."""
+        own = self.sqlite if dialect == "sqlite" else self.postgresql
+        return [*self.statements, *own]
+
+    def sha256(self, dialect: str) -> str:
+        """Fingerprint of the statements."""
+        return hashlib.sha256(";".join(self.for_dialect(dialect)).encode()).hexdigest()
+
+
+_CONSIDERED = """
+    campaign text not null,
+    brand text not null,
+    platform text not null,
+    shop text not null,
+    member_key text not null,
+    customer_key text not null,
+    channel text not null,
+    purpose text not null,
+    occasion text not null,
+    outcome text not null,
+    arm text,
+    reason text,
+    bucket integer,
+    decided_on date not null,
+    planned_at timestamp,
+    contact_ref text,
+    contact_hash text,
+    coupon_code text,
+    coupon_amount text,
+    template text"""
+
+_STEPS_SQL_1 = (
+    "create table stream_heads (stream text primary key, head bigint not null)",
+    "insert into stream_heads (stream, head) values ('state__decisions', 0), "
+    "('state__message_events', 0), ('state__refusals', 0), ('state__threshold_versions', 0)",
+    """create table leases (
+    name text primary key,
+    run_id text,
+    holder text,
+    host text,
+    pid bigint,
+    pid_started text,
+    lease_seconds double precision,
+    acquired_at timestamp,
+    heartbeat_at timestamp)""",
+    "insert into leases (name) values ('night')",
+    """create table nights (
+    run_id text primary key,
+    as_of_date date not null unique,
+    status text not null check (status in ('open', 'completed')),
+    opened_at timestamp not null,
+    manifest_sha256 text,
+    digest text,
+    published_file text,
+    completed_at timestamp)""",
+    """create table consumed_batches (
+    batch_id text primary key,
+    run_id text not null references nights (run_id),
+    consumed_at timestamp not null)""",
+    "create index consumed_batches_by_run on consumed_batches (run_id)",
+    """create table watermarks (
+    platform text not null,
+    shop text not null,
+    stream text not null,
+    window_end timestamp not null,
+    run_id text not null,
+    primary key (platform, shop, stream))""",
+    """create table decision_batches (
+    run_id text not null references nights (run_id),
+    campaign text not null,
+    sha256 text not null,
+    sent_count bigint not null,
+    holdout_count bigint not null,
+    suppressed_count bigint not null,
+    deferred_count bigint not null,
+    already_decided_count bigint not null,
+    reasons text not null,
+    committed_at timestamp not null,
+    primary key (run_id, campaign))""",
+    f"""create table decisions (
+    seq bigint primary key,
+    message_id text not null unique,
+    run_id text not null,{_CONSIDERED},
+    check (outcome in ('send', 'holdout', 'suppressed')),
+    check ((outcome = 'suppressed') = (reason is not null)),
+    foreign key (run_id, campaign) references decision_batches (run_id, campaign))""",
+    "create index decisions_by_batch on decisions (run_id, campaign)",
+    "create index decisions_by_member on decisions (brand, member_key)",
+    "create index decisions_by_contact on decisions (brand, contact_hash)",
+    f"""create table deferrals (
+    message_id text not null,
+    run_id text not null,{_CONSIDERED},
+    check (outcome = 'suppressed' and reason is not null),
+    primary key (run_id, message_id),
+    foreign key (run_id, campaign) references decision_batches (run_id, campaign))""",
+    """create table message_events (
+    seq bigint primary key,
+    message_id text not null references decisions (message_id),
+    event text not null,
+    occurred_at timestamp not null,
+    run_id text not null,
+    reason text,
+    send_at timestamp,
+    check ((event = 'suppressed_at_exit') = (reason is not null)),
+    check ((event = 'exported') = (send_at is not null)),
+    unique (message_id, event, occurred_at))""",
+    # A message is committed once, and leaves the exit once: exported or suppressed, never both.
+    "create unique index message_events_one_commit on message_events (message_id) "
+    "where event = 'committed'",
+    "create unique index message_events_one_exit on message_events (message_id) "
+    "where event in ('exported', 'suppressed_at_exit')",
+    "create unique index message_events_one_contamination on message_events (message_id) "
+    "where event = 'contaminated'",
+    """create table batch_exits (
+    run_id text not null,
+    campaign text not null,
+    exported_count bigint not null,
+    suppressed_count bigint not null,
+    settled_at timestamp not null,
+    primary key (run_id, campaign),
+    foreign key (run_id, campaign) references decision_batches (run_id, campaign))""",
+    """create table refusals (
+    seq bigint primary key,
+    brand text not null,
+    contact_hash text,
+    member_key text,
+    channel text not null,
+    kind text not null check (kind in ('refusal', 'consent')),
+    occurred_at timestamp not null,
+    evidence text not null,
+    check (contact_hash is not null or member_key is not null))""",
+    "create unique index refusals_once on refusals (brand, coalesce(contact_hash, ''), "
+    "coalesce(member_key, ''), channel, kind, occurred_at)",
+    "create index refusals_by_contact on refusals (brand, contact_hash)",
+    "create index refusals_by_member on refusals (brand, member_key)",
+    """create table threshold_versions (
+    seq bigint primary key,
+    version integer not null,
+    dimension text not null,
+    q20 double precision not null,
+    q40 double precision not null,
+    q60 double precision not null,
+    q80 double precision not null,
+    valid_from date not null,
+    customer_count bigint not null,
+    brand text not null,
+    unique (brand, dimension, version))""",
+    """create table facts (
+    name text primary key,
+    value text not null,
+    recorded_at timestamp not null)""",
+)
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        version=1,
+        name="ledger, nights, lease, refusals, thresholds and facts",
+        statements=_STEPS_SQL_1,
+        sqlite=tuple(
+            f"create trigger {table}_no_{verb} before {verb} on {table} "
+            f"begin select raise(abort, '{table} is append-only'); end"
+            for table in APPEND_ONLY
+            for verb in ("update", "delete")
+        ),
+        postgresql=(
+            "create function regulars_append_only() returns trigger language plpgsql as "
+            "$$ begin raise exception '% is append-only', tg_table_name; end $$",
+            *(
+                f"create trigger {table}_append_only before update or delete or truncate "
+                f"on {table} for each statement execute function regulars_append_only()"
+                for table in APPEND_ONLY
+            ),
+        ),
+    ),
+)
+
+
+def migrate(database: Database, at: datetime, steps: Sequence[Step] = STEPS) -> list[int]:
+    """Apply the steps that ``database`` lacks, recorded as applied ``at``.
+
+    Returns:
+        The versions that were applied now, in order.
+
+    Raises:
+        StateError: the database is newer than this code, or a recorded step was edited since.
+    """
+    with database.reading() as connection:
+        if _recorded(connection, database, steps) == len(steps):
+            return []
+    with database.writing() as connection:
+        recorded = _recorded(connection, database, steps)
+        if recorded == 0:
+            connection.execute(
+                text(
+                    "create table if not exists schema_version (version integer primary key, "
+                    "name text not null, sha256 text not null, applied_at timestamp not null)"
+                )
+            )
+        for step in steps[recorded:]:
+            for statement in step.for_dialect(database.dialect):
+                connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+            connection.execute(
+                schema_version.insert().values(
+                    version=step.version,
+                    name=step.name,
+                    sha256=step.sha256(database.dialect),
+                    applied_at=at,
+                )
+            )
+        return [step.version for step in steps[recorded:]]
+
+
+def _recorded(connection: Connection, database: Database, steps: Sequence[Step]) -> int:
+    """How many of ``steps`` the database has; checks that they are these steps."""
+    if not inspect(connection).has_table("schema_version"):
+        return 0
+    query = select(schema_version.c.version, schema_version.c.sha256)
+    rows = connection.execute(query.order_by(schema_version.c.version)).all()
+    if len(rows) > len(steps):
+        raise StateError(
+            f"recorded state has schema version {rows[-1].version}, this code knows {len(steps)}",
+            where=database.place,
+            next_step="run the version of Regulars that wrote it, or a newer one",
+        )
+    for step, row in zip(steps, rows, strict=False):
+        if (row.version, row.sha256) != (step.version, step.sha256(database.dialect)):
+            raise StateError(
+                f"migration {step.version} was edited after it had been applied",
+                where=database.place,
+                next_step="restore the step as it was and write the change as a new step",
+            )
+    return len(rows)

@@ -1,0 +1,252 @@
+"""The tables of recorded state, as the newest migration leaves them (a test keeps the two equal).
+
+Instants are stored as UTC without zone, keys and amounts as text: both databases then give back
+exactly what was recorded.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime in Python, a naive UTC timestamp in the database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """To the database."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant needs a zone")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """From the database."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Key(TypeDecorator[UUID]):
+    """A UUID in Python, its lower-case text in the database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: UUID | None, dialect: Any) -> str | None:
+        """To the database."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> UUID | None:
+        """From the database."""
+        return None if value is None else UUID(value)
+
+
+class Amount(TypeDecorator[Decimal]):
+    """A decimal in Python, its text in the database (SQLite has no decimals)."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Any) -> str | None:
+        """To the database."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Decimal | None:
+        """From the database."""
+        return None if value is None else Decimal(value)
+
+
+metadata = MetaData()
+
+stream_heads = Table(
+    "stream_heads",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("head", BigInteger, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("run_id", Text),
+    Column("holder", Text),
+    Column("host", Text),
+    Column("pid", BigInteger),
+    Column("pid_started", Text),
+    Column("lease_seconds", Double),
+    Column("acquired_at", Instant),
+    Column("heartbeat_at", Instant),
+)
+
+nights = Table(
+    "nights",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("as_of_date", Date, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("manifest_sha256", Text),
+    Column("digest", Text),
+    Column("published_file", Text),
+    Column("completed_at", Instant),
+)
+
+consumed_batches = Table(
+    "consumed_batches",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("consumed_at", Instant, nullable=False),
+)
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("shop", Text, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("window_end", Instant, nullable=False),
+    Column("run_id", Text, nullable=False),
+)
+
+decision_batches = Table(
+    "decision_batches",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("campaign", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("sent_count", BigInteger, nullable=False),
+    Column("holdout_count", BigInteger, nullable=False),
+    Column("suppressed_count", BigInteger, nullable=False),
+    Column("deferred_count", BigInteger, nullable=False),
+    Column("already_decided_count", BigInteger, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("committed_at", Instant, nullable=False),
+)
+
+
+def _considered_columns(*, run_is_key: bool = False) -> tuple[Column[Any], ...]:
+    """One person considered by one campaign, as proposed."""
+    return (
+        Column("run_id", Text, primary_key=run_is_key, nullable=False),
+        Column("campaign", Text, nullable=False),
+        Column("brand", Text, nullable=False),
+        Column("platform", Text, nullable=False),
+        Column("shop", Text, nullable=False),
+        Column("member_key", Key, nullable=False),
+        Column("customer_key", Key, nullable=False),
+        Column("channel", Text, nullable=False),
+        Column("purpose", Text, nullable=False),
+        Column("occasion", Text, nullable=False),
+        Column("outcome", Text, nullable=False),
+        Column("arm", Text),
+        Column("reason", Text),
+        Column("bucket", Integer),
+        Column("decided_on", Date, nullable=False),
+        Column("planned_at", Instant),
+        Column("contact_ref", Text),
+        Column("contact_hash", Text),
+        Column("coupon_code", Text),
+        Column("coupon_amount", Amount),
+        Column("template", Text),
+    )
+
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("message_id", Text, nullable=False, unique=True),
+    *_considered_columns(),
+)
+
+deferrals = Table(
+    "deferrals",
+    metadata,
+    Column("message_id", Text, primary_key=True),
+    *_considered_columns(run_is_key=True),
+)
+
+message_events = Table(
+    "message_events",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("message_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("occurred_at", Instant, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("reason", Text),
+    Column("send_at", Instant),
+)
+
+batch_exits = Table(
+    "batch_exits",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("campaign", Text, primary_key=True),
+    Column("exported_count", BigInteger, nullable=False),
+    Column("suppressed_count", BigInteger, nullable=False),
+    Column("settled_at", Instant, nullable=False),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("brand", Text, nullable=False),
+    Column("contact_hash", Text),
+    Column("member_key", Key),
+    Column("channel", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("occurred_at", Instant, nullable=False),
+    Column("evidence", Text, nullable=False),
+)
+
+threshold_versions = Table(
+    "threshold_versions",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("dimension", Text, nullable=False),
+    Column("q20", Double, nullable=False),
+    Column("q40", Double, nullable=False),
+    Column("q60", Double, nullable=False),
+    Column("q80", Double, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("customer_count", BigInteger, nullable=False),
+    Column("brand", Text, nullable=False),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+)
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("applied_at", Instant, nullable=False),
+)
