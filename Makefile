@@ -1,0 +1,73 @@
+# Regulars: every command of the house. `make` lists them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+# .env gives what the environment does not already say.
+REGULARS := $(BIN)/dotenv -f .env run --no-override -- $(BIN)/regulars
+PYTEST := $(BIN)/python -m pytest
+
+# Containers set it; without bytecode every Airflow process starts four times slower.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help bootstrap nightly ui test test-fast test-faults lint format docs lock bench-demo \
+	clean clean-demo
+
+help: ## List the commands
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^# --- / { sub(/^# --- /, ""); printf "\n%s\n", $$0 } \
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 } \
+		/^\t*## / { sub(/^\t*## /, ""); printf "  %-17s %s\n", "", $$0 }' Makefile
+	@printf '\nPeople who run a shop also have %s (--help).\n' '$(BIN)/regulars'
+
+# --- Run
+bootstrap: ## Install everything into .venv and write .env; quick when nothing changed
+	@PYTHON='$(PYTHON)' scripts/bootstrap.sh
+## PYTHON=/path/to/python3.12 chooses the Python (3.11 or 3.12)
+
+nightly: bootstrap ## Run the next night: extract, build, decide, export
+	@$(REGULARS) nightly $(if $(DATE),--date '$(DATE)') $(if $(NIGHTS),--nights '$(NIGHTS)') $(ARGS)
+## DATE=2017-10-01 runs that night, NIGHTS=3 runs three in a row
+
+ui: bootstrap ## Start Airflow and the sandbox shop; Ctrl-C stops both
+	@$(REGULARS) ui $(ARGS)
+
+# --- Check
+test: lint ## Lint and every test but the fault tests (under 12 minutes)
+	@$(PYTEST) -m 'not faults' $(ARGS)
+
+test-fast: bootstrap ## ruff and the quick tests: no Airflow, nothing slow (under 2 minutes)
+	@$(BIN)/ruff check --quiet .
+	@$(PYTEST) -m 'not slow and not airflow and not faults' $(ARGS)
+
+test-faults: bootstrap ## Kill nights at many points and see that nothing is lost or doubled
+	@$(PYTEST) -m faults $(ARGS)
+
+lint: bootstrap ## ruff, mypy and sqlfluff
+	@scripts/lint.sh
+
+format: bootstrap ## Let ruff and sqlfluff rewrite what they can
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+	@scripts/lint_sql.sh fix
+
+bench-demo: bootstrap ## Measure the demo's nights, medians of three, into docs/performance.md
+	@$(BIN)/dotenv -f .env run --no-override -- $(BIN)/python scripts/bench_demo.py $(ARGS)
+
+# --- Maintain
+docs: bootstrap ## Write docs/reference/settings.md anew
+	@$(BIN)/python scripts/write_settings_reference.py
+
+lock: bootstrap ## Resolve pyproject.toml into requirements.lock (ARGS=--upgrade moves versions)
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--extra dev pyproject.toml --output-file requirements.lock $(ARGS)
+
+clean: ## Remove caches and build products; .venv, .env, .airflow and data stay
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs
+	@find . -path ./.venv -prune -o -path ./data -prune -o -type d -name __pycache__ -print0 \
+		| xargs -0 rm -rf
+
+clean-demo: ## Start the demo over: remove data and .airflow (CONFIRM=yes; refused for real shops)
+	@scripts/clean_demo.sh '$(CONFIRM)'
