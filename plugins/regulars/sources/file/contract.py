@@ -1,0 +1,322 @@
+"""The contract of file drops, as data.
+
+``docs/reference/file-contract.md`` is generated from it (``regulars.sources.file.reference``).
+"""
+
+from typing import Any
+
+from regulars.sources.payloads import Field, Kind, PayloadModel
+
+SOURCE = "file"
+
+_KINDS: dict[str, Kind] = {
+    "id": "id",
+    "text": "text",
+    "amt": "amount",
+    "dec": "decimal",
+    "int": "integer",
+    "bool": "flag",
+    "ts": "timestamp",
+    "date": "date",
+}
+
+
+def _field(name: str, kind: str = "text", note: str = "", **more: Any) -> Field:
+    required = name.endswith("*")
+    return Field(name.rstrip("*"), _KINDS[kind], required=required, note=note, **more)
+
+
+def _one_of(name: str, *values: str, note: str = "") -> Field:
+    return Field(name.rstrip("*"), "enum", required=name.endswith("*"), values=values, note=note)
+
+
+def _phone(name: str, note: str) -> Field:
+    return Field(name, "contact", contact="phone", note=note)
+
+
+_BUYER = "the platform's stable buyer id (Taobao: `buyer_open_uid`)"
+_ORDER = "the platform's order id (Taobao: `tid`)"
+_LINE = "the platform's line id (Taobao: `oid`)"
+_MODIFIED = "when the record last changed; of two versions the newer counts"
+_CONSENT = ("granted", "refused", "unknown")
+
+_STREAMS: dict[str, tuple[str, tuple[Field, ...]]] = {
+    "orders": (
+        "One row per order and version.",
+        (
+            _field("order_id*", "id", _ORDER),
+            _field("buyer_id*", "id", _BUYER),
+            _one_of("status*", "created", "paid", "shipped", "signed", "finished", "closed"),
+            _field("created_at*", "ts"),
+            _field("paid_at", "ts", "empty while unpaid"),
+            _field("shipped_at", "ts"),
+            _field("signed_at", "ts"),
+            _field("finished_at", "ts"),
+            _field("closed_at", "ts"),
+            _field("modified_at", "ts", _MODIFIED),
+            _field("currency", "text", "ISO 4217; the shop's when empty"),
+            _field("goods_amount", "amt", "list prices times quantities"),
+            _field("discount_amount", "amt", "positive"),
+            _field("shipping_amount", "amt"),
+            _field("paid_amount*", "amt", "what the buyer paid, shipping included"),
+            _field("store_id", "id", "`store_id` of the stream stores"),
+            _field("channel"),
+            _field("is_gift", "bool"),
+            _field("is_test", "bool", "a test order never counts"),
+            _phone("payer_phone", "who paid"),
+            _phone("receiver_phone", "who received"),
+        ),
+    ),
+    "order_lines": (
+        "One row per line of an order and version.",
+        (
+            _field("order_id*", "id", _ORDER),
+            _field("line_no*", "int", "position within the order, from 1"),
+            _field("line_id", "id", _LINE),
+            _field("product_id*", "id"),
+            _field("sku_id", "id"),
+            _field("title"),
+            _field("quantity*", "dec"),
+            _field("list_price", "amt", "of one piece"),
+            _field("goods_amount", "amt", "list price times quantity"),
+            _field("discount_amount", "amt", "positive"),
+            _field("paid_amount*", "amt", "after every discount, shipping left out"),
+            _field("coupon_id", "id"),
+            _field("campaign_id", "id"),
+            _field("modified_at", "ts", _MODIFIED),
+        ),
+    ),
+    "refunds": (
+        "One row per refund and version.",
+        (
+            _field("refund_id*", "id"),
+            _field("order_id*", "id", _ORDER),
+            _field("line_id", "id", f"{_LINE}; empty when the whole order is refunded"),
+            _field("buyer_id", "id", _BUYER),
+            _one_of("status*", "requested", "agreed", "succeeded", "refused", "cancelled"),
+            _field("created_at*", "ts"),
+            _field("refunded_at", "ts", "when the money went back"),
+            _field("modified_at", "ts", _MODIFIED),
+            _field("refund_amount*", "amt", "what the buyer gets back, positive"),
+            _field("reason"),
+            _field("is_return_goods", "bool"),
+        ),
+    ),
+    "members": (
+        "One row per member and version.",
+        (
+            _field("member_id*", "id"),
+            _field("buyer_id*", "id", _BUYER),
+            _field("enrolled_at", "ts"),
+            _field("enrol_source"),
+            _phone("phone", "for messages"),
+            Field("email", "contact", contact="email", note="for messages"),
+            _field("birthday", "date"),
+            _field("gender"),
+            _field("city"),
+            _field("province"),
+            _field("age_band"),
+            _one_of("sms_consent", *_CONSENT),
+            _field("sms_consent_at", "ts"),
+            _one_of("email_consent", *_CONSENT),
+            _field("email_consent_at", "ts"),
+            _field("consent_evidence", "text", "where and how consent was given"),
+            _field("is_employee", "bool"),
+            _field("is_blacklisted", "bool"),
+            _field("modified_at", "ts", _MODIFIED),
+        ),
+    ),
+    "products": (
+        "One row per product and version.",
+        (
+            _field("product_id*", "id"),
+            _field("title"),
+            _field("product_group"),
+            _field("category"),
+            _field("brand_name"),
+            _field("cost_amount", "amt", "of one piece"),
+            _field("list_price", "amt", "of one piece"),
+            _field("cycle_days", "int", "days until it is usually bought again"),
+            _one_of("repurchase", "yes", "none", note="`none`: durable goods, bought once"),
+            _field("modified_at", "ts", _MODIFIED),
+        ),
+    ),
+    "stores": (
+        "One row per store.",
+        (
+            _field("store_id*", "id"),
+            _field("name"),
+            _field("city"),
+            _field("province"),
+            _field("opened_on", "date"),
+        ),
+    ),
+    "campaigns": (
+        "One row per campaign and version.",
+        (
+            _field("campaign_id*", "id"),
+            _field("name"),
+            _one_of("campaign_type", "one_off", "triggered"),
+            _field("channel*"),
+            _field("started_on*", "date"),
+            _field("ended_on*", "date", "its last day"),
+            _field("cost_amount", "amt"),
+            _field("holdout_share", "dec", "0..1"),
+            _field("modified_at", "ts", _MODIFIED),
+        ),
+    ),
+    "campaign_arms": (
+        "One row per campaign and buyer.",
+        (
+            _field("campaign_id*", "id"),
+            _field("buyer_id*", "id", _BUYER),
+            _one_of("arm*", "treatment", "holdout"),
+            _field("assigned_at", "ts"),
+        ),
+    ),
+    "sends": (
+        "One row per message sent.",
+        (
+            _field("send_id*", "id"),
+            _field("campaign_id*", "id"),
+            _field("buyer_id*", "id", _BUYER),
+            _field("channel*"),
+            _field("planned_at", "ts"),
+            _field("sent_at*", "ts"),
+            _one_of("status", "sent", "delivered", "failed", "intercepted"),
+            _field("coupon_id", "id"),
+            _field("cost_amount", "amt", "of this message"),
+        ),
+    ),
+    "receipts": (
+        "One row per event of a message.",
+        (
+            _field("receipt_id*", "id"),
+            _field("send_id*", "id"),
+            _one_of(
+                "event*",
+                "accepted",
+                "delivered",
+                "failed",
+                "intercepted",
+                "opened",
+                "clicked",
+                "bounced",
+                "complained",
+                "unsubscribed",
+            ),
+            _field("occurred_at*", "ts"),
+            _field("code", "text", "the channel's own code"),
+        ),
+    ),
+    "visits": (
+        "One row per visit.",
+        (
+            _field("visit_id*", "id"),
+            _field("buyer_id", "id", f"{_BUYER}; empty when not logged in"),
+            _field("visited_at*", "ts"),
+            _field("channel"),
+            _field("page"),
+        ),
+    ),
+    "coupons": (
+        "One row per coupon.",
+        (
+            _field("coupon_id*", "id"),
+            _field("campaign_id", "id"),
+            _field("name"),
+            _field("face_amount", "amt"),
+            _field("threshold_amount", "amt", "smallest order it may be used on"),
+            _field("valid_from", "date"),
+            _field("valid_to", "date", "its last day"),
+        ),
+    ),
+    "coupon_events": (
+        "One row per event of a coupon in a buyer's hands.",
+        (
+            _field("event_id*", "id"),
+            _field("coupon_id*", "id"),
+            _field("buyer_id*", "id", _BUYER),
+            _one_of("event*", "issued", "claimed", "used", "expired"),
+            _field("occurred_at*", "ts"),
+            _field("order_id", "id", _ORDER),
+            _field("campaign_id", "id"),
+        ),
+    ),
+    "reviews": (
+        "One row per review.",
+        (
+            _field("review_id*", "id"),
+            _field("order_id*", "id", _ORDER),
+            _field("buyer_id*", "id", _BUYER),
+            _field("product_id", "id"),
+            _one_of("result", "good", "neutral", "bad"),
+            _field("content"),
+            _field("photo_count", "int"),
+            _field("created_at*", "ts"),
+        ),
+    ),
+    "interactions": (
+        "One row per interaction.",
+        (
+            _field("interaction_id*", "id"),
+            _field("buyer_id*", "id", _BUYER),
+            _one_of(
+                "kind*", "share", "follow", "referral", "referral_ordered", "survey", "question"
+            ),
+            _field("occurred_at*", "ts"),
+            _field("detail"),
+        ),
+    ),
+    "agent_contacts": (
+        "One row per contact between an agent and a buyer.",
+        (
+            _field("contact_id*", "id"),
+            _field("buyer_id*", "id", _BUYER),
+            _field("order_id", "id", _ORDER),
+            _field("agent"),
+            _field("contacted_at*", "ts"),
+            _field("kind"),
+            _field("outcome"),
+        ),
+    ),
+    "tags": (
+        "One row per buyer and tag.",
+        (
+            _field("buyer_id*", "id", _BUYER),
+            _field("tag*"),
+            _field("value"),
+            _field("tagged_at*", "ts"),
+            _field("removed_at", "ts"),
+        ),
+    ),
+    "points": (
+        "One row per entry of the points ledger.",
+        (
+            _field("entry_id*", "id"),
+            _field("buyer_id*", "id", _BUYER),
+            _field("kind*"),
+            _field("points*", "int", "negative when they leave the account"),
+            _field("occurred_at*", "ts"),
+            _field("order_id", "id", _ORDER),
+            _field("expires_at", "ts"),
+        ),
+    ),
+    "traffic": (
+        "One row per day and channel.",
+        (
+            _field("date*", "date", "the shop's local day"),
+            _one_of("channel", "all", "pc", "wireless", note="`all` when empty"),
+            _field("visitors*", "int"),
+            _field("new_visitors", "int"),
+            _field("returning_visitors", "int"),
+            _field("page_views", "int"),
+        ),
+    ),
+}
+
+CONTRACT: dict[str, PayloadModel] = {
+    stream: PayloadModel(SOURCE, stream, fields, note)
+    for stream, (note, fields) in _STREAMS.items()
+}
+"""Payload model of every stream that may be dropped as a file, in landing order."""

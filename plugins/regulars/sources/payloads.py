@@ -1,0 +1,431 @@
+"""Payload models: what a record of a stream looks like, as data.
+
+A model is a list of :class:`Field`. It is compiled once into one closure per field, each of which
+takes a value and returns its canonical text or refuses it with a reason. The same closures check
+single records (APIs) and the distinct values of whole columns (files), so a rule has one owner.
+
+Everything comes out as text: ids keep all their digits, amounts never pass through a float.
+Reasons name the field and never show a value that could be personal.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from regulars.vault.contacts import ContactKind, mask_in_text
+
+Kind = Literal[
+    "id",
+    "text",
+    "amount",
+    "decimal",
+    "integer",
+    "flag",
+    "timestamp",
+    "date",
+    "enum",
+    "contact",
+    "records",
+]
+Check = Callable[[Any], Any]
+"""Canonical text of a value (None: blank). Raises ValueError with the reason."""
+
+MISSING = "required, but missing"
+
+_BLANKS = " \t\r\n\u3000\ufeff\xa0"
+_ID_LENGTH = 128
+_TEXT_LENGTH = 20_000
+
+_AMOUNT = re.compile(r"-?\d{1,16}(?:\.\d{1,2})?")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_INTEGER = re.compile(r"-?\d{1,18}")
+_SCIENTIFIC = re.compile(r"-?\d(?:\.\d+)?[eE]\+\d+")
+_POINT_ZERO = re.compile(r"(\d+)\.0+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SHOWABLE = re.compile(r"[A-Za-z][A-Za-z_ \-]{0,40}")
+_TIMESTAMP = re.compile(
+    r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})"
+    r"(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(\.\d{1,6})?)?\s?(Z|[+\-]\d{2}:?\d{2})?)?"
+)
+_PLAIN_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}")
+_FLAGS = {
+    **dict.fromkeys(("true", "1", "yes", "y", "t", "是"), "true"),
+    **dict.fromkeys(("false", "0", "no", "n", "f", "否"), "false"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a record.
+
+    Attributes:
+        name: native name.
+        kind: what it holds; a ``contact`` leaves the record at landing.
+        required: a record without it is quarantined.
+        values: what an ``enum`` may be.
+        contact: what kind of contact it is.
+        members: fields of each nested record (kind ``records``).
+        note: unit or meaning, for the generated reference.
+    """
+
+    name: str
+    kind: Kind = "text"
+    required: bool = False
+    values: tuple[str, ...] = ()
+    contact: ContactKind | None = None
+    members: tuple["Field", ...] = ()
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Checked:
+    """One record after its check.
+
+    Attributes:
+        values: canonical values of the known, readable fields; contacts still plain.
+        reasons: why the record must be quarantined; empty when it may land.
+        unknown: fields that the model does not know (nested ones as ``orders.x``), kept as given.
+    """
+
+    values: dict[str, Any]
+    reasons: list[str] = field(default_factory=list)
+    unknown: dict[str, Any] = field(default_factory=dict)
+    unknown_nested: list[str] = field(default_factory=list)
+
+
+class PayloadModel:
+    """The compiled model of one stream of one source."""
+
+    def __init__(self, source: str, stream: str, fields: Iterable[Field], note: str = "") -> None:
+        self.source = source
+        self.stream = stream
+        self.note = note
+        self.fields = tuple(fields)
+        self.names = frozenset(item.name for item in self.fields)
+        self.required = tuple(item.name for item in self.fields if item.required)
+        self.contacts: dict[str, ContactKind] = {
+            item.name: item.contact for item in self.fields if item.contact is not None
+        }
+        self._checks: dict[str, Check] = {item.name: compile_check(item) for item in self.fields}
+        self._steps = tuple((f.name, f.required, self._checks[f.name], f) for f in self.fields)
+        self.reserved = frozenset(self.raw_columns()) - self.names
+
+    def __repr__(self) -> str:
+        return f"PayloadModel({self.source}.{self.stream}, {len(self.fields)} fields)"
+
+    def check_of(self, name: str) -> Check | None:
+        """The compiled check of a field, or None when the model does not know it."""
+        return self._checks.get(name)
+
+    def check(self, record: Mapping[str, Any]) -> Checked:
+        """Check one record; never raises for what is in it."""
+        values: dict[str, Any] = {}
+        result = Checked(values)
+        for name, required, check, item in self._steps:
+            value = record.get(name)
+            if value is not None:
+                try:
+                    value = check(value)
+                except BadNested as error:
+                    result.reasons.extend(error.reasons)
+                    continue
+                except ValueError as error:
+                    result.reasons.append(f"{name}: {error}")
+                    continue
+            if value is None:
+                if required:
+                    result.reasons.append(f"{name}: {MISSING}")
+                continue
+            values[name] = value
+            if item.members:
+                result.unknown_nested.extend(_unknown_members(item, value))
+        for name in record.keys() - self.names:
+            result.unknown[name] = record[name]
+        return result
+
+    def raw_columns(self) -> dict[str, str]:
+        """DuckDB type of each payload column of the raw table, in order."""
+        columns: dict[str, str] = {}
+        for item in self.fields:
+            if item.contact is not None:
+                for part in ("ref", "hash", "masked"):
+                    columns[f"{item.name}_{part}"] = "VARCHAR"
+            elif item.members:
+                inner = ", ".join(f"{member.name} VARCHAR" for member in item.members)
+                columns[item.name] = f"STRUCT({inner})[]"
+            else:
+                columns[item.name] = "VARCHAR"
+        if self.contacts:
+            columns["_key_id"] = "VARCHAR"
+        return columns
+
+
+class BadNested(ValueError):
+    """Nested records were refused; ``reasons`` name their fields."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+def _unknown_members(item: Field, records: list[dict[str, Any]]) -> list[str]:
+    known = {member.name for member in item.members}
+    return [f"{item.name}.{name}" for record in records for name in record.keys() - known]
+
+
+def compile_check(item: Field) -> Check:
+    """The check of one field. Raises KeyError for a kind that does not exist."""
+    if item.kind == "enum":
+        return _enum_check(frozenset(item.values), item.name)
+    if item.kind == "records":
+        return _records_check(item)
+    return _CHECKS[item.kind]
+
+
+def as_text(value: object) -> str | None:
+    """A source's plain value as text without loss; None for a blank one.
+
+    Raises:
+        ValueError: the value is nested, or a float that has lost digits.
+    """
+    if type(value) is str:
+        return value.strip(_BLANKS) or None
+    if value is None or isinstance(value, str):
+        return None if value is None else str(value).strip(_BLANKS) or None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _float_text(value)
+    if isinstance(value, Decimal):
+        return _decimal_text(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()
+    raise ValueError("a nested value where a plain one belongs")
+
+
+def _float_text(value: float) -> str | None:
+    if value != value:  # NaN is how data frames write a missing number
+        return None
+    if value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    if abs(value) >= 2**53:
+        raise ValueError("a number above 2^53 that has lost digits; deliver it as text")
+    return format(Decimal(repr(value)), "f")
+
+
+def _decimal_text(value: Decimal) -> str | None:
+    if not value.is_finite():
+        return None
+    text = format(value, "f")
+    whole, point, part = text.partition(".")
+    # A column's scale is no claim about its values: 12.5000 is 12.50.
+    return f"{whole}.{part[:2]}{part[2:].rstrip('0')}" if point else text
+
+
+def _unwrapped(text: str) -> str:
+    """Without what spreadsheets put around a cell: ``="123"``, ``'123``, quotes, tabs."""
+    return text.lstrip("=").strip("\"'" + _BLANKS)
+
+
+def _id(value: object) -> str | None:
+    if type(value) is str and value.isalnum() and len(value) <= _ID_LENGTH:
+        return value
+    text = as_text(value)
+    if text is None:
+        return None
+    text = _unwrapped(text)
+    if _SCIENTIFIC.fullmatch(text):
+        raise ValueError("scientific notation: digits are lost; deliver it as text")
+    if len(text) > _ID_LENGTH:
+        raise ValueError(f"longer than {_ID_LENGTH} characters")
+    if _CONTROL.search(text):
+        raise ValueError("control characters")
+    zero = _POINT_ZERO.fullmatch(text)
+    return (zero.group(1) if zero else text) or None
+
+
+def _text(value: object) -> str | None:
+    text = as_text(value)
+    if text is None:
+        return None
+    if len(text) > _TEXT_LENGTH:
+        raise ValueError(f"longer than {_TEXT_LENGTH} characters")
+    # Law 9: people write numbers into free text, and those must not land either.
+    return mask_in_text(text)
+
+
+def _contact(value: object) -> str | None:
+    text = as_text(value)
+    return _unwrapped(text) or None if text is not None else None
+
+
+def _amount(value: object) -> str | None:
+    if type(value) is str and _AMOUNT.fullmatch(value):
+        return value
+    text = _plain_number(value)
+    if text is None or _AMOUNT.fullmatch(text):
+        return text
+    whole, _, part = text.lstrip("-").partition(".")
+    if len(part) > 2:
+        raise ValueError("more than two decimals")
+    raise ValueError(f"too large: {len(whole)} digits")
+
+
+def _decimal(value: object) -> str | None:
+    text = _plain_number(value)
+    if text is not None and (len(text) > 24 or len(text.partition(".")[2]) > 6):
+        raise ValueError("more than six decimals or too large")
+    return text
+
+
+def _integer(value: object) -> str | None:
+    if type(value) is str and _INTEGER.fullmatch(value):
+        return value
+    text = _plain_number(value)
+    if text is None:
+        return None
+    zero = _POINT_ZERO.fullmatch(text.lstrip("-"))
+    text = text.partition(".")[0] if zero else text
+    if not _INTEGER.fullmatch(text):
+        raise ValueError("not a whole number")
+    return text
+
+
+def _plain_number(value: object) -> str | None:
+    text = as_text(value)
+    if text is None:
+        return None
+    text = _unwrapped(text).removesuffix("元").lstrip("¥￥+").strip(_BLANKS)
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
+    if not text.isascii() or not _NUMBER.fullmatch(text):
+        raise ValueError("not a number")
+    return text
+
+
+def _flag(value: object) -> str | None:
+    text = as_text(value)
+    if text is None:
+        return None
+    flag = _FLAGS.get(text.lower())
+    if flag is None:
+        raise ValueError("not true or false")
+    return flag
+
+
+def _timestamp(value: object) -> str | None:
+    text = value if type(value) is str else as_text(value)
+    if text is not None and not _PLAIN_TIMESTAMP.fullmatch(text):
+        text = as_text(text)
+    if text is None:
+        return None
+    return _canonical_timestamp(text)
+
+
+def _canonical_timestamp(text: str) -> str:
+    if _PLAIN_TIMESTAMP.fullmatch(text) and text.isascii():
+        _real_instant(text)
+        return text
+    match = _TIMESTAMP.fullmatch(_unwrapped(text))
+    if match is None or not text.isascii():
+        raise ValueError("not a timestamp (YYYY-MM-DD HH:MM:SS, or ISO with offset)")
+    year, _, month, day, hour, minute, second, part, zone = match.groups()
+    clock = f"{int(hour or 0):02d}:{minute or '00'}:{second or '00'}{part or ''}"
+    if zone == "Z":
+        zone = "+00:00"
+    elif zone and ":" not in zone:
+        zone = f"{zone[:3]}:{zone[3:]}"
+    canonical = f"{year}-{int(month):02d}-{int(day):02d} {clock}{zone or ''}"
+    _real_instant(canonical)
+    return canonical
+
+
+def _real_instant(text: str) -> None:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a date or time that does not exist") from None
+
+
+def _date(value: object) -> str | None:
+    text = as_text(value)
+    if text is None:
+        return None
+    match = _TIMESTAMP.fullmatch(_unwrapped(text))
+    if match is None or not text.isascii():
+        raise ValueError("not a date (YYYY-MM-DD)")
+    year, _, month, day, hour, minute, second, _, zone = match.groups()
+    if zone or int(hour or 0) or int(minute or 0) or int(second or 0):
+        raise ValueError("a time of day where a date belongs")
+    canonical = f"{year}-{int(month):02d}-{int(day):02d}"
+    _real_instant(canonical)
+    return canonical
+
+
+def _enum_check(values: frozenset[str], name: str) -> Check:
+    noun = name.rpartition("_")[2] if "status" in name else name
+
+    def check(value: object) -> str | None:
+        if type(value) is str and value in values:
+            return value
+        text = as_text(value)
+        if text is None or text in values:
+            return text
+        # Another column may have slipped in here: show words, never digits or addresses.
+        shown = f"{text!r} is" if _SHOWABLE.fullmatch(text) else "the value is"
+        raise ValueError(f"{shown} not a documented {noun}")
+
+    return check
+
+
+def _records_check(item: Field) -> Check:
+    steps = tuple((f.name, f.required, compile_check(f)) for f in item.members)
+    known = frozenset(f.name for f in item.members)
+
+    def check_one(record: Mapping[str, Any], reasons: list[str]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, required, check in steps:
+            value = record.get(name)
+            if value is not None:
+                try:
+                    value = check(value)
+                except ValueError as error:
+                    reasons.append(f"{item.name}.{name}: {error}")
+                    continue
+            if value is not None:
+                values[name] = value
+            elif required:
+                reasons.append(f"{item.name}.{name}: {MISSING}")
+        for name in record.keys() - known:
+            values[name] = record[name]
+        return values
+
+    def check(value: Any) -> list[dict[str, Any]] | None:
+        if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
+            raise ValueError("not a list of records")
+        reasons: list[str] = []
+        records = [check_one(record, reasons) for record in value]
+        if reasons:
+            raise BadNested(reasons)
+        return records or None
+
+    return check
+
+
+_CHECKS: dict[Kind, Check] = {
+    "id": _id,
+    "text": _text,
+    "amount": _amount,
+    "decimal": _decimal,
+    "integer": _integer,
+    "flag": _flag,
+    "timestamp": _timestamp,
+    "date": _date,
+    "contact": _contact,
+}

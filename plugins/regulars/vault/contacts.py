@@ -1,0 +1,87 @@
+"""What contact values look like: their normal form, their masked form, and finding them in text."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+ContactKind = Literal["phone", "email", "name", "address", "other"]
+
+_MOBILE = re.compile(r"1[3-9]\d{9}")
+_PHONE_NOISE = re.compile(r"[\s\-()（）.·　]+")
+_COUNTRY = re.compile(r"(?:\+|00)?86(?=1[3-9]\d{9}$)")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+_IN_TEXT = re.compile(
+    r"(?<![0-9A-Za-z])(?:(?:\+|00)?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?![0-9A-Za-z])"
+    r"|[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+"
+)
+_MAYBE = re.compile(r"\d{4}|@")
+
+HIDDEN = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRef:
+    """What stands in a landed record instead of a contact value.
+
+    Attributes:
+        token: reference into the vault; senders turn it into plain text.
+        hash: HMAC-SHA256 of the normal form, hex; equal contacts have equal hashes.
+        masked: what people may see: ``138****1234``, ``a***@example.com`` or ``***``.
+    """
+
+    token: str
+    hash: str = field(repr=False)
+    masked: str
+
+
+def is_masked(value: str) -> bool:
+    """Whether a platform has masked the value already; such a value never enters the vault."""
+    return "*" in value
+
+
+def normalise(kind: ContactKind, value: str) -> str:
+    """The form under which equal contacts are equal; empty for a blank value.
+
+    Phones lose spaces, hyphens, brackets and the prefix +86; e-mail addresses lose their case.
+    """
+    text = value.strip().lstrip("'")
+    if kind == "phone":
+        text = _PHONE_NOISE.sub("", text)
+        return _COUNTRY.sub("", text)
+    if kind == "email":
+        return text.lower()
+    return " ".join(text.split())
+
+
+def mask(kind: ContactKind, normal: str) -> str:
+    """The masked form of a normalised value; ``***`` where nothing of it may be shown."""
+    if kind == "phone":
+        if _MOBILE.fullmatch(normal):
+            return f"{normal[:3]}****{normal[-4:]}"
+        digits = normal.lstrip("+")
+        return f"****{digits[-3:]}" if digits.isdigit() and len(digits) >= 7 else HIDDEN
+    if kind == "email" and _EMAIL.fullmatch(normal):
+        name, _, host = normal.rpartition("@")
+        return f"{name[0]}***@{host}"
+    if kind == "name" and len(normal) > 1:
+        return f"{normal[0]}**"
+    return HIDDEN
+
+
+def holds_contact(text: str) -> bool:
+    """Whether a mobile number or an e-mail address stands somewhere in ``text``."""
+    return _MAYBE.search(text) is not None and _IN_TEXT.search(text) is not None
+
+
+def mask_in_text(text: str) -> str:
+    """``text`` with every mobile number and e-mail address in it masked."""
+    if _MAYBE.search(text) is None:
+        return text
+    return _IN_TEXT.sub(_masked_match, text)
+
+
+def _masked_match(match: re.Match[str]) -> str:
+    found = match.group()
+    kind: ContactKind = "email" if "@" in found else "phone"
+    return mask(kind, normalise(kind, found))
