@@ -283,8 +283,8 @@ class Ledger:
         with self._database.writing() as connection:
             return _append_events(connection, list(events))
 
-    def settle(self, run_id: str, campaign: str, events: Iterable[MessageEvent]) -> tuple[int, int]:
-        """Record the last exit events of a batch and that it is through, in one transaction.
+    def settle(self, run_id: str, campaign: str) -> tuple[int, int]:
+        """Record that every message of a batch has passed the exit.
 
         Returns:
             (exported, suppressed at the exit) of the whole batch.
@@ -294,7 +294,6 @@ class Ledger:
         """
         now = self._clock()
         with self._database.writing() as connection:
-            _append_events(connection, list(events))
             counts = _exit_counts(connection, run_id, campaign)
             committed = _frozen_result(connection, run_id, campaign)
             if committed is None or committed.sent != sum(counts):

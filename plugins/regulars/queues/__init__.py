@@ -1,0 +1,26 @@
+"""From proposals to senders: commit, exit check, export, transports."""
+
+from regulars.queues.campaigns import (
+    Campaign,
+    SendingHours,
+    load_campaigns,
+    load_sending_hours,
+)
+from regulars.queues.caps import Cap, read_caps
+from regulars.queues.commit import commit_proposals
+from regulars.queues.export import BatchExport, ExportRules, export_messages
+from regulars.queues.transports import transport_for
+
+__all__ = [
+    "BatchExport",
+    "Campaign",
+    "Cap",
+    "ExportRules",
+    "SendingHours",
+    "commit_proposals",
+    "export_messages",
+    "load_campaigns",
+    "load_sending_hours",
+    "read_caps",
+    "transport_for",
+]
