@@ -58,20 +58,30 @@ visible as (
         mentions.buyer_id
 ),
 
+-- A correction of the file that is dated after the business date is not known yet.
 newest_members as (
     select
-        customer_key,
-        is_employee
-    from {{ ref('stg_file__members') }}
-    where {{ only_touched('customer_key', 'int_customers__touched') }}
+        members.customer_key,
+        members.is_employee
+    from {{ ref('stg_file__members') }} as members
+    inner join run_shops
+        on
+            members.brand = run_shops.brand
+            and members.platform = run_shops.platform
+            and members.shop = run_shops.shop
+    where
+        coalesce(
+            coalesce(members.modified_at, members.enrolled_at) < run_shops.visible_until, true
+        )
+        and {{ only_touched('members.customer_key', 'int_customers__touched') }}
     qualify
         row_number() over (
-            partition by customer_key
+            partition by members.customer_key
             order by
-                modified_at desc nulls last,
-                _extracted_at desc nulls last,
-                _batch_id desc nulls last,
-                _line desc nulls last
+                members.modified_at desc nulls last,
+                members._extracted_at desc nulls last,
+                members._batch_id desc nulls last,
+                members._line desc nulls last
         ) = 1
 )
 

@@ -15,6 +15,10 @@ mentions as (
     from {{ ref('stg_file__members') }}
     union all
     select
+        customer_key, brand, platform, shop, _batch_id, modified_at as happened_at
+    from {{ ref('stg_file__members') }}
+    union all
+    select
         customer_key, brand, platform, shop, _batch_id, created_at as happened_at
     from {{ ref('stg_file__reviews') }}
     union all

@@ -83,12 +83,20 @@ touched_by_refund as (
 
 -- Orders stop or start counting when their buyer becomes, or no longer is, one of the staff.
 changed_employees as (
-    select customer_key
-    from {{ ref('stg_file__members') }}
-    group by customer_key
+    select members.customer_key
+    from {{ ref('stg_file__members') }} as members
+    inner join run_shops
+        on
+            members.brand = run_shops.brand
+            and members.platform = run_shops.platform
+            and members.shop = run_shops.shop
+    group by members.customer_key
     having
-        bool_or(is_employee)
-        and bool_or(_batch_id in (select pending_batches.batch_id from pending_batches))
+        bool_or(members.is_employee)
+        and bool_or(
+            members._batch_id in (select pending_batches.batch_id from pending_batches)
+            or {{ became_visible('coalesce(members.modified_at, members.enrolled_at)') }}
+        )
 ),
 
 touched_by_employee as (
