@@ -34,7 +34,7 @@ class SystemClock:
 class RemoteClock:
     """The clock of a simulated shop, at ``url`` (GET and PUT of ``{"now": ISO instant}``)."""
 
-    def __init__(self, url: str, timeout_seconds: float = 10.0) -> None:
+    def __init__(self, url: str, timeout_seconds: float = 60.0) -> None:
         self._url = url
         self._timeout = timeout_seconds
 

@@ -94,6 +94,7 @@ class ShopsFile(_Model):
     """The whole of config/shops.yml."""
 
     settle_minutes: Annotated[int, Field(ge=0, le=24 * 60)] = 120
+    rfm_recalibrate_days: Annotated[int, Field(ge=1)] = 91
     brands: tuple[Brand, ...]
     shops: tuple[Shop, ...]
 

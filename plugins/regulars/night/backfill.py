@@ -1,0 +1,64 @@
+"""Backfill: land days of a shop from its API. It only lands; the next night absorbs any order."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from regulars.clock import clock_for
+from regulars.credentials import CredentialsProvider
+from regulars.errors import NightError
+from regulars.landing import land_stream
+from regulars.night import calendar
+from regulars.progress import report
+from regulars.records import Window
+from regulars.settings import Settings
+from regulars.shops import load_shops
+from regulars.sources import raw_streams
+from regulars.vault import open_vault
+
+
+def days_between(first: str, last: str) -> Iterator[date]:
+    """Every day from ``first`` to ``last``, both included.
+
+    Raises:
+        NightError: one is no date, or they are the wrong way round.
+    """
+    day, end = calendar.parse_date(first), calendar.parse_date(last)
+    if end < day:
+        raise NightError(
+            f"the range ends before it begins ({first} to {last})",
+            where="backfill",
+            next_step="swap the two dates",
+        )
+    while day <= end:
+        yield day
+        day += timedelta(days=1)
+
+
+def backfill_day(
+    settings: Settings, credentials: CredentialsProvider, shop_code: str, day: date
+) -> str:
+    """Land one local day (by modification time) of every API stream of a shop; a line that says so.
+
+    Raises:
+        NightError: the shop has no API.
+        RegularsError: a window failed; what could be landed is landed.
+    """
+    shop = load_shops(settings.config_dir).shop(shop_code)
+    if shop.source == "file":
+        raise NightError(
+            f"shop {shop.shop} has no API",
+            where="config/shops.yml",
+            next_step=f"drop its files into data/inbox/{shop.shop}/<stream>/",
+        )
+    counts = []
+    clock = clock_for(settings.clock_url)
+    with open_vault(settings.vault_path, credentials(settings.pii_connection)) as vault:
+        for stream in raw_streams(shop.source):
+            window = Window(shop.day_start(day), shop.day_end(day))
+            run_id = f"backfill-{day:%Y%m%d}"
+            result = land_stream(
+                settings, shop, stream, credentials, clock, window, vault, run_id, report
+            )
+            result.raise_if_failed()
+            counts.append(f"{stream} {sum(batch.record_count for batch in result):,}")
+    return f"{shop.shop} {day}: {', '.join(counts)}"

@@ -1,0 +1,192 @@
+"""The run manifest: everything that a night's content is a function of. Kept for ever."""
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterable
+from datetime import date, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from regulars import __version__
+from regulars.errors import NightError
+from regulars.records import BatchManifest
+from regulars.settings import PROJECT_ROOT, Settings
+from regulars.shops import Shop
+
+_ENGINES = ("duckdb", "dbt-core", "dbt-duckdb", "great-expectations")
+
+
+class BatchRef(BaseModel):
+    """One batch of a run, by content."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_id: str
+    sha256: str
+
+
+class RunManifest(BaseModel):
+    """``data/runs/<run_id>.json``.
+
+    Attributes:
+        batches: every batch the content is built from, in a fixed order.
+        state_heads: last sequence number of each stream of recorded state that the run may see.
+        fingerprint: SHA-256 over config/, seeds, models, macros and expectations.
+        key_id: id of the personal-data key whose hashes stand in the batches.
+        visible_until: per shop, the instant (UTC, exclusive) at which its day ``as_of_date`` ends.
+        digest: digest of the marts as published; empty until then.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_id: str
+    as_of_date: date
+    batches: tuple[BatchRef, ...]
+    shops: tuple[Shop, ...]
+    visible_until: dict[str, datetime]
+    state_heads: dict[str, int]
+    fingerprint: str
+    code_version: str
+    code_commit: str
+    versions: dict[str, str]
+    key_id: str
+    digest: str = ""
+    published_file: str = ""
+
+
+def run_id_of(as_of_date: date) -> str:
+    """Run id of the night of a business date."""
+    return f"night-{as_of_date:%Y%m%d}"
+
+
+def date_of(run_id: str) -> date:
+    """Business date of a night's run id.
+
+    Raises:
+        NightError: the text is no run id.
+    """
+    try:
+        return datetime.strptime(run_id, "night-%Y%m%d").date()  # noqa: DTZ007 - a date only
+    except ValueError:
+        raise NightError(
+            f"{run_id!r} is not a run id",
+            where="run id",
+            next_step="run ids look like night-20171001; `regulars runs` lists them",
+        ) from None
+
+
+def ordered(batches: Iterable[BatchManifest]) -> list[BatchManifest]:
+    """Batches in the manifest's order, which no directory listing or clock can change."""
+    return sorted(batches, key=lambda batch: (batch.window_date, batch.source, batch.batch_id))
+
+
+def manifest_path(settings: Settings, run_id: str) -> Path:
+    """Where the manifest of a run stands."""
+    return settings.runs_dir / f"{run_id}.json"
+
+
+def read_manifest(settings: Settings, run_id: str) -> RunManifest | None:
+    """The frozen manifest of a run; None when it was never frozen.
+
+    Raises:
+        NightError: the file is there and is no manifest.
+    """
+    path = manifest_path(settings, run_id)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        return RunManifest.model_validate_json(text)
+    except ValueError as error:
+        raise NightError(
+            "the run manifest is damaged",
+            where=str(path),
+            next_step="restore it from a backup; it is the only record of what the run was made of",
+        ) from error
+
+
+def write_manifest(settings: Settings, manifest: RunManifest) -> Path:
+    """Write a manifest atomically; an earlier, different one is kept beside it, numbered."""
+    path = manifest_path(settings, manifest.run_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = manifest.model_dump_json(indent=1) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != content:
+        number = 1
+        while (kept := path.with_suffix(f".{number}.json")).exists():
+            number += 1
+        kept.write_bytes(path.read_bytes())
+    part = path.with_suffix(".json.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return path
+
+
+def fingerprint(settings: Settings) -> str:
+    """SHA-256 over everything people edit that shapes a night's content."""
+    digest = hashlib.sha256()
+    roots = (
+        (settings.config_dir, ("*.yml", "*.txt")),
+        (settings.dbt_project_dir, ("*.sql", "*.yml", "*.csv")),
+        (settings.expectations_dir, ("*.yml",)),
+    )
+    for root, patterns in roots:
+        files = {path for pattern in patterns for path in root.rglob(pattern)}
+        for path in sorted(files):
+            if "target" in path.relative_to(root).parts:
+                continue
+            digest.update(f"{root.name}/{path.relative_to(root)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def code_commit() -> str:
+    """Commit of the running code: REGULARS_CODE_COMMIT, else git's answer, else ``unknown``."""
+    given = os.environ.get("REGULARS_CODE_COMMIT")
+    if given:
+        return given
+    try:
+        answer = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def freeze(
+    settings: Settings,
+    *,
+    as_of_date: date,
+    shops: Iterable[Shop],
+    batches: Iterable[BatchManifest],
+    state_heads: dict[str, int],
+    key_id: str,
+) -> RunManifest:
+    """Put together the manifest of a night as of now. Nothing is written."""
+    listed = tuple(shops)
+    return RunManifest(
+        run_id=run_id_of(as_of_date),
+        as_of_date=as_of_date,
+        batches=tuple(
+            BatchRef(batch_id=batch.batch_id, sha256=batch.sha256) for batch in ordered(batches)
+        ),
+        shops=listed,
+        visible_until={shop.shop: shop.day_end(as_of_date) for shop in listed},
+        state_heads=dict(sorted(state_heads.items())),
+        fingerprint=fingerprint(settings),
+        code_version=__version__,
+        code_commit=code_commit(),
+        versions={name: version(name) for name in _ENGINES},
+        key_id=key_id,
+    )

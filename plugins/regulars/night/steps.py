@@ -1,0 +1,675 @@
+"""The steps of a night, callable one by one and repeatable.
+
+Order: open, extract (per shop), validate landing, load, build (per subject), validate marts,
+propose, validate queues, commit, publish, export, complete, close. A step reads what the steps
+before it left on disk or in recorded state, never a value handed over in memory, because under
+the scheduler every step is a process of its own and any of them may be killed.
+
+A night whose decisions were committed before is *repeated*: its frozen manifest is used as it
+stands, nothing is extracted, nothing is decided, and its marts come out with the same digest.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from regulars.clock import clock_for
+from regulars.credentials import CredentialsProvider
+from regulars.errors import GateFailed, NightError
+from regulars.landing import (
+    LandingResult,
+    check_quarantine_share,
+    land_inbox,
+    land_stream,
+    list_batches,
+)
+from regulars.night import calendar
+from regulars.night import manifest as manifests
+from regulars.night.journal import write_entry
+from regulars.night.manifest import RunManifest, date_of, run_id_of
+from regulars.progress import report
+from regulars.quality.gate import Verdict, validate_landing, validate_tables, write_report
+from regulars.queues import (
+    Campaign,
+    ExportRules,
+    commit_proposals,
+    export_messages,
+    load_campaigns,
+    load_sending_hours,
+    read_caps,
+    transport_for,
+)
+from regulars.records import BatchManifest, Window
+from regulars.settings import Settings
+from regulars.shops import Shop, ShopsFile, load_shops
+from regulars.sources import raw_streams
+from regulars.state import StateStore, ThresholdVersion, Watermark
+from regulars.transform.runner import BuildReport, Transformer
+from regulars.vault import Vault, open_vault
+from regulars.warehouse import control, publish
+from regulars.warehouse.load import load_batches
+from regulars.warehouse.session import open_warehouse, remove_half_pair
+from regulars.warehouse.tables import create_tables
+
+SUBJECTS: dict[str, tuple[str, ...]] = {
+    "core": ("tag:core",),
+    "members": ("tag:members",),
+    "campaigns": ("tag:campaigns",),
+}
+"""dbt selection of each build step, in order."""
+
+PROPOSALS = ("tag:activation",)
+THRESHOLD_CANDIDATES = "+int_rfm__threshold_candidates"
+
+
+class Night:
+    """One installation's nights.
+
+    Args:
+        settings: where things are.
+        credentials: finds a connection by its id.
+        holder: who runs the night; unique per attempt, so that two attempts tell apart.
+        pid: process that lives as long as the night, when there is one.
+        monotonic: seconds, for the journal only.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        credentials: CredentialsProvider,
+        *,
+        holder: str,
+        pid: int | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self._credentials = credentials
+        self._holder = holder
+        self._pid = pid
+        self._monotonic = monotonic
+
+    # -- what every step may need ---------------------------------------------------------
+
+    @cached_property
+    def shops(self) -> ShopsFile:
+        """config/shops.yml."""
+        return load_shops(self.settings.config_dir)
+
+    @cached_property
+    def state(self) -> StateStore:
+        """Recorded state."""
+        return StateStore(self.settings.resolved_state_url)
+
+    @cached_property
+    def transformer(self) -> Transformer:
+        """The runner of dbt."""
+        return transformer_of(self.settings, self._monotonic)
+
+    def _vault(self) -> Vault:
+        credentials = self._credentials(self.settings.pii_connection)
+        return open_vault(self.settings.vault_path, credentials)
+
+    def _campaigns(self) -> tuple[Campaign, ...]:
+        brands = [brand.brand for brand in self.shops.brands]
+        return load_campaigns(self.settings.config_dir, brands)
+
+    @contextmanager
+    def _step(self, run_id: str, name: str, **labels: str) -> Iterator[dict[str, Any]]:
+        """Heartbeat, seconds and journal of one step."""
+        self.state.lease.heartbeat(run_id, self._holder)
+        title = " ".join([name, *labels.values()])
+        started = self._monotonic()
+        entry: dict[str, Any] = {"step": name, **labels}
+        try:
+            yield entry
+        except Exception as error:
+            entry.update(status="failed", error=str(error)[:2000])
+            report(f"✗ {title}: {error}")
+            raise
+        else:
+            entry["status"] = "done"
+            report(f"✓ {title} ({self._monotonic() - started:.1f} s) {entry.get('note', '')}")
+        finally:
+            entry["seconds"] = round(self._monotonic() - started, 3)
+            write_entry(self.settings, run_id, entry)
+
+    def _manifest(self, run_id: str) -> RunManifest:
+        manifest = manifests.read_manifest(self.settings, run_id)
+        if manifest is None:
+            raise NightError(
+                "the run has no manifest yet",
+                where=run_id,
+                next_step="run its extract steps first",
+            )
+        return manifest
+
+    def _is_frozen(self, run_id: str) -> bool:
+        """True when the night has decided: its manifest may not change any more."""
+        night = self.state.nights.get(date_of(run_id))
+        if night is None:
+            return False
+        return night.is_completed or bool(self.state.ledger.campaigns_of(run_id))
+
+    def _batches(self, manifest: RunManifest) -> list[BatchManifest]:
+        found = {batch.batch_id: batch for batch in list_batches(self.settings)}
+        missing = [ref.batch_id for ref in manifest.batches if ref.batch_id not in found]
+        if missing:
+            raise NightError(
+                f"{len(missing)} batches of the manifest are not in landing, first {missing[0]}",
+                where=manifest.run_id,
+                next_step="restore data/landing from a backup; landing is immutable",
+            )
+        return [found[ref.batch_id] for ref in manifest.batches]
+
+    # -- the steps --------------------------------------------------------------------------
+
+    def open_night(self, day: date | None = None, *, scheduled: date | None = None) -> str:
+        """Decide the business date, take the lease and open the night; its run id.
+
+        Args:
+            day: the date somebody asked for; None for the next one.
+            scheduled: the date that the schedule stands for, used when nobody asked and the
+                shops live by the machine's clock.
+
+        Raises:
+            NightError: the date cannot run: too early, or older than the last completed night.
+            LeaseHeld: another night runs.
+        """
+        clock = clock_for(self.settings.clock_url)
+        simulated = bool(self.settings.clock_url)
+        last = self.state.nights.last_completed_date()
+        if day is None and scheduled is not None and not simulated:
+            day = scheduled
+        if day is None:
+            day = calendar.next_business_date(
+                self.shops, last, now=clock.now(), simulated=simulated
+            )
+        elif not simulated:
+            calendar.require_open(self.shops, day, clock.now())
+        if last is not None and day < last:
+            raise NightError(
+                f"{day} lies before the last completed night {last}",
+                where="run_night",
+                next_step=f"restate it with `regulars replay {day}`; a past date never sends",
+            )
+        run_id = run_id_of(day)
+        lease = self.state.lease.acquire(
+            run_id, self._holder, self.settings.lease_seconds, pid=self._pid
+        )
+        night = self.state.nights.open(day)
+        clock.advance_to(self.shops.night_opens_at(day))
+        kind = "repeated" if self._is_frozen(run_id) else "new"
+        write_entry(
+            self.settings,
+            run_id,
+            {"step": "open_night", "status": "done", "kind": kind, "as_of_date": day, "seconds": 0},
+        )
+        if lease.taken_over_from:
+            report(f"took over the lease of {lease.taken_over_from}, which is dead")
+        state = "completed before, repeating it" if night.is_completed else kind
+        report(f"night of {day} ({state})")
+        return run_id
+
+    def list_shops(self, run_id: str) -> list[str]:
+        """Codes of the shops to extract: none when the night is repeated."""
+        return [] if self._is_frozen(run_id) else [shop.shop for shop in self.shops.shops]
+
+    def extract_shop(self, run_id: str, shop: str) -> None:
+        """Extract and land one shop: its file drops and its API windows.
+
+        Raises:
+            RegularsError: a stream or file failed; the others have landed.
+        """
+        found = self.shops.shop(shop)
+        with self._step(run_id, "extract_shop", shop=shop) as entry, self._vault() as vault:
+            results = [self._land_files(run_id, found, vault)]
+            if found.source != "file":
+                results += [
+                    self._land_api(run_id, found, stream, vault)
+                    for stream in raw_streams(found.source)
+                ]
+            fresh = [
+                batch for one in results for batch in one if batch.batch_id not in one.known_ids
+            ]
+            entry.update(_landed_summary(fresh))
+            entry["failures"] = [str(failure) for one in results for failure in one.failures]
+            for failure in entry["failures"]:
+                report(f"  did not land: {failure}")
+            for one in results:
+                one.raise_if_failed()
+
+    def _land_files(self, run_id: str, shop: Shop, vault: Vault) -> LandingResult:
+        clock = clock_for(self.settings.clock_url)
+        day = date_of(run_id)
+        return land_inbox(self.settings, shop, vault, run_id, day, self._progress, clock=clock)
+
+    def _land_api(self, run_id: str, shop: Shop, stream: str, vault: Vault) -> LandingResult:
+        clock = clock_for(self.settings.clock_url)
+        mark = self.state.watermarks.get(shop.platform, shop.shop, stream)
+        start = mark or shop.day_start(shop.api_from or shop.first_date)
+        end = min(self.shops.night_opens_at(date_of(run_id)), clock.now())
+        if end <= start:
+            return LandingResult()
+        result = land_stream(
+            self.settings,
+            shop,
+            stream,
+            self._credentials,
+            clock,
+            Window(start, end),
+            vault,
+            run_id,
+            self._progress,
+        )
+        reached = _reached(start, result.completed)
+        if reached > start:
+            moved = Watermark(shop.platform, shop.shop, stream, reached)
+            self.state.watermarks.advance(run_id, moved)
+        return result
+
+    def _progress(self, line: str) -> None:
+        report(f"  {line}")
+
+    def validate_landing(self, run_id: str) -> None:
+        """Gate 1, then freeze the manifest.
+
+        Raises:
+            QuarantineExceeded: too large a share of a stream's records was refused.
+            GateFailed: a critical expectation failed.
+        """
+        with self._step(run_id, "validate_landing") as entry:
+            if self._is_frozen(run_id):
+                entry["note"] = "manifest is frozen"
+                return
+            batches = manifests.ordered(list_batches(self.settings))
+            known = self._known_batches()
+            fresh = [batch for batch in batches if batch.batch_id not in known]
+            for batch in fresh:
+                check_quarantine_share(self.shops.shop(batch.shop), batch)
+            files: dict[str, list[Any]] = {}
+            for batch in fresh:
+                if batch.record_count:
+                    path = self.settings.landing_dir / batch.path
+                    files.setdefault(f"{batch.source}__{batch.stream}", []).append(path)
+            verdict = validate_landing(self.settings, files)
+            self._conclude(run_id, verdict, entry)
+            manifest = manifests.freeze(
+                self.settings,
+                as_of_date=date_of(run_id),
+                shops=self.shops.shops,
+                batches=batches,
+                state_heads=self.state.stream_heads(),
+                key_id=self._key_id(),
+            )
+            path = manifests.write_manifest(self.settings, manifest)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            self.state.nights.freeze_manifest(run_id, digest)
+            entry.update(batches=len(batches), fresh=len(fresh))
+            entry["note"] = f"{len(fresh)} fresh batches, {verdict.checked} expectations"
+
+    def _key_id(self) -> str:
+        with self._vault() as vault:
+            return vault.key_id
+
+    def _known_batches(self) -> set[str]:
+        """Batches of the last completed night's manifest: they passed gate 1 before."""
+        last = self.state.nights.last_completed_date()
+        manifest = manifests.read_manifest(self.settings, run_id_of(last)) if last else None
+        return {ref.batch_id for ref in manifest.batches} if manifest else set()
+
+    def load_raw(self, run_id: str) -> None:
+        """Load the manifest's batches into raw and tell the models what night it is."""
+        with self._step(run_id, "load_raw") as entry:
+            manifest = self._manifest(run_id)
+            batches = self._batches(manifest)
+            if remove_half_pair(self.settings):
+                report("one of the warehouse's two files was missing: rebuilding both")
+            with open_warehouse(self.settings, holder=f"{self._holder} load_raw") as connection:
+                create_tables(connection)
+                rows = load_batches(connection, self.settings.landing_dir, batches)
+                pending = control.begin_run(
+                    connection,
+                    run_id=run_id,
+                    as_of_date=manifest.as_of_date,
+                    shops=manifest.shops,
+                    batches=batches,
+                )
+                control.sync_state(connection, self.state, manifest.state_heads)
+                control.write_campaigns(
+                    connection, [campaign.warehouse_row() for campaign in self._campaigns()]
+                )
+                good = control.read_fingerprints(connection)
+            self._load_seeds(good, entry)
+            entry.update(rows=rows, pending_batches=pending)
+            entry["note"] = f"{sum(rows.values()):,} rows, {pending} pending batches"
+
+    def _load_seeds(self, good: dict[str, str], entry: dict[str, Any]) -> None:
+        changed = self.transformer.changed_with_descendants(good)
+        if not good or self.transformer.seeds_of(changed):
+            entry["seeds"] = _build_summary(self.transformer.seed())
+
+    def build(self, run_id: str, subject: str) -> None:
+        """Build one subject's models.
+
+        Raises:
+            TransformFailed: names the failed model or test.
+        """
+        with self._step(run_id, f"build_{subject}") as entry:
+            with open_warehouse(self.settings, holder=f"{self._holder} build") as connection:
+                good = control.read_fingerprints(connection)
+            stale = self.transformer.changed_with_descendants(good)
+            if subject == "members":
+                self._record_thresholds(run_id, stale)
+            built = self.transformer.build(subject, SUBJECTS[subject], stale)
+            entry.update(_build_summary(built))
+            entry["note"] = _build_note(built)
+
+    def build_core(self, run_id: str) -> None:
+        """Orders, lines, refunds, customers, products."""
+        self.build(run_id, "core")
+
+    def build_members(self, run_id: str) -> None:
+        """Members, lifecycle, RFM, the shop's day."""
+        self.build(run_id, "members")
+
+    def build_campaigns(self, run_id: str) -> None:
+        """Sends and attribution."""
+        self.build(run_id, "campaigns")
+
+    def _record_thresholds(self, run_id: str, stale: set[str]) -> None:
+        """Record quintile cut points where a brand has none or they are due (quarterly).
+
+        The new version enters the manifest's state heads: it is an input of this night's scores.
+        """
+        manifest = self._manifest(run_id)
+        due = [
+            brand.brand
+            for brand in self.shops.brands
+            if self._threshold_is_due(brand.brand, manifest.as_of_date)
+        ]
+        if not due or self._is_frozen(run_id):
+            return
+        self.transformer.build("thresholds", [THRESHOLD_CANDIDATES], stale)
+        versions: list[ThresholdVersion] = []
+        with open_warehouse(self.settings, holder=f"{self._holder} thresholds") as connection:
+            for row in control.iter_rows(
+                connection,
+                "select brand, dimension, q20, q40, q60, q80, customer_count "
+                "from warehouse.intermediate.int_rfm__threshold_candidates "
+                "order by brand, dimension",
+            ):
+                if row["brand"] in due and row["q20"] is not None:
+                    newest = self.state.thresholds.newest(row["brand"]).get(row["dimension"])
+                    versions.append(
+                        ThresholdVersion(
+                            **row,
+                            version=newest.version + 1 if newest else 1,
+                            valid_from=manifest.as_of_date,
+                        )
+                    )
+            self.state.thresholds.record(versions)
+            stream = "state__threshold_versions"
+            heads = {**manifest.state_heads, stream: self.state.stream_heads()[stream]}
+            manifest = manifest.model_copy(update={"state_heads": heads})
+            path = manifests.write_manifest(self.settings, manifest)
+            self.state.nights.freeze_manifest(run_id, hashlib.sha256(path.read_bytes()).hexdigest())
+            control.sync_state(connection, self.state, heads)
+        report(f"recorded {len(versions)} RFM threshold versions")
+
+    def _threshold_is_due(self, brand: str, as_of_date: date) -> bool:
+        newest = self.state.thresholds.newest(brand)
+        if not newest:
+            return True
+        age = as_of_date - max(version.valid_from for version in newest.values())
+        return age >= timedelta(days=self.shops.rfm_recalibrate_days)
+
+    def validate_marts(self, run_id: str) -> None:
+        """Gate 2; only behind it are the run's batches and touched keys consumed.
+
+        Raises:
+            GateFailed: a critical expectation failed; everything stays pending.
+        """
+        with self._step(run_id, "validate_marts") as entry:
+            with open_warehouse(self.settings, holder=f"{self._holder} gate 2") as connection:
+                tables = {
+                    name: f"{schema}.{name}"
+                    for schema, name in connection.execute(
+                        "select table_schema, table_name from information_schema.tables "
+                        "where table_catalog = 'marts' order by table_name"
+                    ).fetchall()
+                }
+            verdict = validate_tables(
+                self.settings, gate="marts", database=self.settings.marts_path, tables=tables
+            )
+            self._conclude(run_id, verdict, entry)
+            manifest = self._manifest(run_id)
+            with open_warehouse(self.settings, holder=f"{self._holder} consume") as connection:
+                control.consume(
+                    connection,
+                    run_id=run_id,
+                    as_of_date=manifest.as_of_date,
+                    fingerprints=self.transformer.fingerprints(),
+                )
+            entry["note"] = f"{verdict.checked} expectations"
+
+    def propose(self, run_id: str) -> None:
+        """Let the activation models propose who gets what, and who not and why.
+
+        Raises:
+            TransformFailed: names the failed model or test.
+        """
+        with self._step(run_id, "propose") as entry:
+            built = self.transformer.build("activation", PROPOSALS, set())
+            entry.update(_build_summary(built))
+            entry["note"] = _build_note(built)
+
+    def validate_queues(self, run_id: str) -> None:
+        """Gate 3.
+
+        Raises:
+            GateFailed: a critical expectation failed; the queue is held.
+        """
+        with self._step(run_id, "validate_queues") as entry:
+            with open_warehouse(self.settings, holder=f"{self._holder} gate 3") as connection:
+                tables = {name: f"activation.{name}" for name in _queue_models(connection)}
+            verdict = validate_tables(
+                self.settings, gate="queues", database=self.settings.warehouse_path, tables=tables
+            )
+            self._conclude(run_id, verdict, entry)
+            entry["note"] = f"{verdict.checked} expectations"
+
+    def commit(self, run_id: str) -> None:
+        """Record the night's decisions, once per campaign.
+
+        Raises:
+            QueueError: a proposal contradicts itself; nothing of its campaign is recorded.
+        """
+        with self._step(run_id, "commit") as entry:
+            proposals: list[dict[str, Any]] = []
+            with open_warehouse(self.settings, holder=f"{self._holder} commit") as connection:
+                for model in _queue_models(connection):
+                    proposals += control.iter_rows(
+                        connection,
+                        f"select * from warehouse.activation.{model} order by message_id",
+                    )
+            results = commit_proposals(
+                self.state,
+                as_of_date=date_of(run_id),
+                campaigns=self._campaigns(),
+                proposals=proposals,
+                now=clock_for(self.settings.clock_url).now(),
+            )
+            entry["campaigns"] = [
+                {
+                    "campaign": result.campaign,
+                    "considered": result.considered,
+                    "sent": result.sent,
+                    "holdout": result.holdout,
+                    "suppressed": result.suppressed,
+                    "reasons": dict(result.reasons),
+                    "already_decided": result.already_decided,
+                    "is_reread": result.is_reread,
+                }
+                for result in results
+            ]
+            if results and all(result.is_reread for result in results):
+                entry["note"] = "decided before; nothing is decided again"
+
+    def publish_marts(self, run_id: str) -> None:
+        """Publish the marts: a copy under a versioned name, then the pointer."""
+        with self._step(run_id, "publish_marts") as entry:
+            manifest = self._manifest(run_id)
+            publication = publish.publish_marts(
+                self.settings,
+                run_id=run_id,
+                as_of_date=manifest.as_of_date,
+                holder=f"{self._holder} publish",
+            )
+            entry.update(publication.model_dump(mode="json"))
+            entry["note"] = f"{publication.file} digest {publication.digest[:12]}"
+
+    def export(self, run_id: str) -> None:
+        """Hand committed messages to the queue, through the exit check.
+
+        Raises:
+            QueueError: the transport refused; what left is recorded, the rest goes next time.
+        """
+        with self._step(run_id, "export") as entry:
+            rules = ExportRules(
+                campaigns=self._campaigns(),
+                zones={shop.shop: shop.tzinfo for shop in self.shops.shops},
+                hours=load_sending_hours(self.settings.config_dir),
+                caps=read_caps(self.settings.dbt_project_dir / "seeds" / "message_caps.csv"),
+            )
+            batches = export_messages(
+                self.state,
+                transport_for(self.settings.resolved_queue_url),
+                run_id=run_id,
+                now=clock_for(self.settings.clock_url).now(),
+                rules=rules,
+                still_holding=lambda: self.state.lease.heartbeat(run_id, self._holder),
+            )
+            reasons: dict[str, int] = {}
+            for batch in batches:
+                for reason, count in batch.suppressed.items():
+                    reasons[reason] = reasons.get(reason, 0) + count
+            exported = sum(batch.exported for batch in batches)
+            entry.update(
+                exported=exported,
+                recovered=sum(batch.recovered for batch in batches),
+                suppressed=reasons,
+                places=sorted({batch.place for batch in batches if batch.place}),
+            )
+            entry["note"] = f"{exported:,} messages"
+            if not batches:
+                entry["note"] = "0 messages: everything committed has left before"
+
+    def complete_night(self, run_id: str) -> None:
+        """Record that the night is done: digest in the manifest and in recorded state."""
+        with self._step(run_id, "complete_night"):
+            publication = publish.read_publication(self.settings)
+            if publication is None or publication.run_id != run_id:
+                raise NightError(
+                    "the marts of this run are not the published ones",
+                    where=run_id,
+                    next_step="run publish_marts again",
+                )
+            manifest = self._manifest(run_id)
+            self.state.nights.complete(
+                run_id, digest=publication.digest, published_file=publication.file
+            )
+            if manifest.digest != publication.digest:
+                manifests.write_manifest(
+                    self.settings,
+                    manifest.model_copy(
+                        update={
+                            "digest": publication.digest,
+                            "published_file": publication.file,
+                        }
+                    ),
+                )
+
+    def close_night(self, run_id: str) -> None:
+        """Give the lease back, whatever happened before."""
+        self.state.lease.release(run_id, self._holder)
+
+    def _conclude(self, run_id: str, verdict: Verdict, entry: dict[str, Any]) -> None:
+        path = write_report(self.settings, run_id, verdict)
+        entry["findings"] = [
+            f"{finding.severity}: {finding.table} {finding.expectation} {finding.observed}"
+            for finding in verdict.findings
+        ]
+        for finding in verdict.findings:
+            if finding.severity == "warning":
+                report(f"  warning: {finding.table} {finding.expectation} {finding.observed}")
+        try:
+            verdict.require()
+        except GateFailed:
+            report(f"  report: {path}")
+            raise
+
+
+_transformers: dict[tuple[str, str], Transformer] = {}
+
+
+def transformer_of(settings: Settings, monotonic: Callable[[], float]) -> Transformer:
+    """The process's one transformer of this installation: it keeps the parsed manifest."""
+    key = (str(settings.dbt_project_dir), str(settings.data_dir))
+    if key not in _transformers:
+        _transformers[key] = Transformer(settings, monotonic)
+    return _transformers[key]
+
+
+def _queue_models(connection: Any) -> list[str]:
+    rows = connection.execute(
+        "select table_name from information_schema.tables "
+        "where table_catalog = 'warehouse' and table_schema = 'activation' "
+        "and table_name like 'queue#_%' escape '#' order by table_name"
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _reached(start: datetime, windows: Iterable[Window]) -> datetime:
+    """How far a stream has been read without a gap, from ``start`` on."""
+    reached = start
+    for window in sorted(windows, key=lambda one: one.start):
+        if window.start > reached:
+            break
+        reached = max(reached, window.end)
+    return reached
+
+
+def _landed_summary(batches: list[BatchManifest]) -> dict[str, Any]:
+    streams: dict[str, int] = {}
+    quarantined: dict[str, int] = {}
+    for batch in batches:
+        streams[batch.stream] = streams.get(batch.stream, 0) + batch.record_count
+        if batch.quarantined_count:
+            quarantined[batch.stream] = quarantined.get(batch.stream, 0) + batch.quarantined_count
+    note = ", ".join(f"{stream} {count:,}" for stream, count in sorted(streams.items()) if count)
+    if quarantined:
+        note += f"; quarantined {sum(quarantined.values()):,}"
+    return {"landed": streams, "quarantined": quarantined, "note": note or "nothing new"}
+
+
+def _build_summary(built: BuildReport) -> dict[str, Any]:
+    return {
+        "models": [
+            {"name": node.name, "kind": node.kind, "seconds": round(node.seconds, 3)}
+            for node in built.nodes
+        ],
+        "model_seconds": round(built.model_seconds, 3),
+        "dbt_seconds": round(built.seconds, 3),
+        "rebuilt": built.rebuilt,
+    }
+
+
+def _build_note(built: BuildReport) -> str:
+    note = f"{len(built.nodes)} nodes, {built.model_seconds:.1f} s in models"
+    if built.rebuilt:
+        note += f"; rebuilt because code or seeds changed: {', '.join(built.rebuilt)}"
+    return note

@@ -1,0 +1,149 @@
+"""The closing summary of a night: what a person wants to know before going to bed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from regulars.night.journal import latest_entries
+from regulars.settings import Settings
+from regulars.warehouse.read import published_path, query_published
+
+_SLOWEST = 5
+
+FIRST_QUERY = """\
+import duckdb
+marts = duckdb.connect("{path}", read_only=True)
+marts.sql("select cell_code, count(*) as members from mart_member_lifecycle group by all").show()"""
+
+_COUNT_STAGES = ("prospect", "new", "returning", "loyal", "fan")
+_ACTIVITY_STAGES = ("active", "silent", "lost", "dead")
+
+
+def print_summary(settings: Settings, run_id: str, console: Console) -> None:
+    """Print rows per stage, members per cell, messages with reasons, seconds and where to look."""
+    entries = latest_entries(settings, run_id)
+    by_step: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        by_step.setdefault(entry["step"], []).append(entry)
+    console.rule(f"[bold]{run_id}")
+    console.print(_rows_table(by_step))
+    console.print(_cells_table(settings))
+    console.print(_messages_table(by_step))
+    console.print(_seconds_table(entries))
+    console.print(_models_line(entries))
+    for finding in (text for entry in entries for text in entry.get("findings", [])):
+        console.print(f"finding: {finding}", markup=False)
+    _print_pointer(settings, by_step, console)
+
+
+def _rows_table(by_step: dict[str, list[dict[str, Any]]]) -> Table:
+    table = Table(title="Rows per stage", title_justify="left")
+    for name, justify in (("stage", "left"), ("what", "left"), ("rows", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for entry in by_step.get("extract_shop", []):
+        for stream, count in sorted(entry.get("landed", {}).items()):
+            table.add_row("landed", f"{entry['shop']} {stream}", f"{count:,}")
+        for stream, count in sorted(entry.get("quarantined", {}).items()):
+            table.add_row("quarantined", f"{entry['shop']} {stream}", f"{count:,}")
+    for entry in by_step.get("load_raw", []):
+        table.add_row("raw", "all streams", f"{sum(entry.get('rows', {}).values()):,}")
+    for entry in by_step.get("publish_marts", []):
+        for name, count in sorted(entry.get("tables", {}).items()):
+            table.add_row("published", name, f"{count:,}")
+    return table
+
+
+def _cells_table(settings: Settings) -> Table:
+    table = Table(title="Members per lifecycle cell", title_justify="left")
+    table.add_column("")
+    for activity in _ACTIVITY_STAGES:
+        table.add_column(activity, justify="right")
+    table.add_column("total", justify="right")
+    _, rows = query_published(
+        settings,
+        "select count_stage, activity_stage, count(*) from mart_member_lifecycle group by all",
+    )
+    counts = {(stage, activity): count for stage, activity, count in rows}
+    for stage in _COUNT_STAGES:
+        total = sum(count for (found, _), count in counts.items() if found == stage)
+        cells = [f"{counts.get((stage, activity), 0):,}" for activity in _ACTIVITY_STAGES]
+        table.add_row(stage, *cells, f"{total:,}")
+    table.add_row("total", *[""] * len(_ACTIVITY_STAGES), f"{sum(counts.values()):,}")
+    return table
+
+
+def _messages_table(by_step: dict[str, list[dict[str, Any]]]) -> Table:
+    table = Table(title="Messages decided", title_justify="left")
+    table.add_column("campaign")
+    for name in ("considered", "sent", "holdout", "suppressed"):
+        table.add_column(name, justify="right")
+    table.add_column("why not")
+    for entry in by_step.get("commit", []):
+        for result in entry.get("campaigns", []):
+            reasons = ", ".join(
+                f"{reason} {count:,}"
+                for reason, count in sorted(result["reasons"].items(), key=lambda item: -item[1])
+            )
+            if result["is_reread"]:
+                reasons = f"decided before ({reasons})" if reasons else "decided before"
+            table.add_row(
+                result["campaign"],
+                *(f"{result[name]:,}" for name in ("considered", "sent", "holdout", "suppressed")),
+                reasons,
+            )
+    for entry in by_step.get("export", []):
+        held = ", ".join(f"{reason} {count:,}" for reason, count in entry["suppressed"].items())
+        exported = f"{entry.get('exported', 0):,}"
+        table.add_row(
+            "exported to the queue", "", exported, "", "", held and f"at the exit: {held}"
+        )
+    return table
+
+
+def _seconds_table(entries: list[dict[str, Any]]) -> Table:
+    table = Table(title="Seconds", title_justify="left")
+    table.add_column("step")
+    table.add_column("seconds", justify="right")
+    table.add_column("of these in models", justify="right")
+    for entry in entries:
+        if entry.get("seconds", 0) < 0.05:
+            continue
+        models = entry.get("model_seconds")
+        name = " ".join(filter(None, [entry["step"], entry.get("shop")]))
+        table.add_row(name, f"{entry['seconds']:.1f}", f"{models:.1f}" if models else "")
+    total = sum(entry.get("seconds", 0) for entry in entries)
+    models_total = sum(entry.get("model_seconds", 0) for entry in entries)
+    table.add_row("[bold]all steps", f"[bold]{total:.1f}", f"[bold]{models_total:.1f}")
+    return table
+
+
+def _models(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for entry in entries:
+        for node in entry.get("models", []):
+            if node["kind"] == "model":
+                yield node
+
+
+def _models_line(entries: list[dict[str, Any]]) -> str:
+    slowest = sorted(_models(entries), key=lambda node: -node["seconds"])[:_SLOWEST]
+    return "Slowest models: " + ", ".join(
+        f"{node['name']} {node['seconds']:.1f} s" for node in slowest
+    )
+
+
+def _print_pointer(
+    settings: Settings, by_step: dict[str, list[dict[str, Any]]], console: Console
+) -> None:
+    for entry in by_step.get("publish_marts", []):
+        console.print(
+            f"Published {entry['file']} as of {entry['as_of_date']}, digest {entry['digest']}",
+            markup=False,
+            highlight=False,
+        )
+    for entry in by_step.get("export", []):
+        for place in entry.get("places", []):
+            console.print(f"Send queue: {place}", markup=False, highlight=False)
+    console.print("Try first:", style="bold")
+    console.print(FIRST_QUERY.format(path=published_path(settings)), markup=False, highlight=False)

@@ -1,0 +1,122 @@
+"""What ``dags/run_night.py``, ``replay_night.py`` and ``backfill_landing.py`` are wired from."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import Asset, CronDataIntervalTimetable, get_current_context
+
+from regulars.errors import NightError
+from regulars.night import backfill, calendar, replay
+from regulars.night.steps import SUBJECTS as BUILD_SUBJECTS
+from regulars.night.steps import Night
+from regulars.orchestration.connections import credentials_from_connection
+from regulars.settings import current_settings
+from regulars.shops import ShopsFile, load_shops
+
+POOL = "warehouse"
+"""One slot. The law is the OS file lock; the pool only saves waiting."""
+
+SUBJECTS = tuple(BUILD_SUBJECTS)
+MARTS = Asset("regulars://marts/current")
+
+DEFAULT_ARGS: dict[str, Any] = {"owner": "data", "depends_on_past": False, "retries": 0}
+
+# Sources may be away for minutes; `regulars nightly` sets 0, because somebody is waiting there.
+EXTRACT_ARGS: dict[str, Any] = {
+    "retries": int(os.environ.get("REGULARS_EXTRACT_RETRIES", "2")),
+    "retry_delay": timedelta(minutes=5),
+}
+
+
+def _doc(dag_id: str) -> str:
+    return Path(__file__).with_name(f"{dag_id}.md").read_text(encoding="utf-8")
+
+
+RUN_NIGHT_DOC = _doc("run_night")
+REPLAY_NIGHT_DOC = _doc("replay_night")
+BACKFILL_LANDING_DOC = _doc("backfill_landing")
+
+
+@cache
+def _shops() -> ShopsFile:
+    return load_shops(current_settings().config_dir)
+
+
+def calendar_zone() -> ZoneInfo:
+    """Zone in which the night's schedule fires."""
+    return calendar.calendar_zone(_shops())
+
+
+def night_timetable() -> CronDataIntervalTimetable:
+    """One interval per business date, ending when its night may run."""
+    return CronDataIntervalTimetable(calendar.night_cron(_shops()), timezone=str(calendar_zone()))
+
+
+def _night(context: Mapping[str, Any]) -> Night:
+    # The attempt's process when it runs the whole night; under the scheduler there is none, and
+    # only silence tells that a night is dead.
+    pid = os.environ.get("REGULARS_LEASE_PID")
+    holder = f"Airflow run {context['run_id']}" + (f" (pid {pid})" if pid else "")
+    return Night(
+        current_settings(),
+        credentials_from_connection,
+        holder=holder,
+        pid=int(pid) if pid else None,
+    )
+
+
+def open_night() -> str:
+    """Open the night of this run; its run id. The date is decided here, once."""
+    context: dict[str, Any] = dict(get_current_context())
+    wanted = str(context["params"].get("date") or "")
+    day = calendar.parse_date(wanted) if wanted else None
+    start = getattr(context["dag_run"], "data_interval_start", None)
+    scheduled = calendar.business_date(start, calendar_zone()) if start else None
+    return _night(context).open_night(day, scheduled=scheduled)
+
+
+def list_shops(run_id: str) -> list[str]:
+    """Codes of the shops to extract; empty for a repeated night."""
+    return _night(dict(get_current_context())).list_shops(run_id)
+
+
+def step(name: str, run_id: str, **arguments: str) -> None:
+    """Run one step of the night: the method of :class:`regulars.night.steps.Night`."""
+    getattr(_night(dict(get_current_context())), name)(run_id, **arguments)
+
+
+def replay_night() -> str:
+    """Replay the night of the run's ``date``; what was found.
+
+    Raises:
+        NightError: the digests differ.
+    """
+    date = str(get_current_context()["params"]["date"])
+    outcome = replay.replay_night(current_settings(), credentials_from_connection, date)
+    if not outcome.is_equal:
+        raise NightError(
+            outcome.line,
+            where=outcome.run_id,
+            next_step="check out the commit of the run's manifest and replay there",
+        )
+    return outcome.line
+
+
+def list_days() -> list[str]:
+    """Days of the run's range, oldest first."""
+    params = get_current_context()["params"]
+    days = backfill.days_between(str(params["first"]), str(params["last"]))
+    return [day.isoformat() for day in days]
+
+
+def land_day(day: str) -> str:
+    """Land one day of the run's shop; a line that says what."""
+    shop = str(get_current_context()["params"]["shop"])
+    return backfill.backfill_day(
+        current_settings(), credentials_from_connection, shop, calendar.parse_date(day)
+    )

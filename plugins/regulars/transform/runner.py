@@ -1,0 +1,304 @@
+"""dbt inside this process.
+
+One parsed manifest serves every invocation of a process: parsing costs seconds, an invocation
+then costs its nodes. Models whose code, macros, seeds or configuration differ from the last good
+night are rebuilt with all their descendants (law 2); the rebuild flag is set on the nodes, so
+that unchanged models of the same invocation stay incremental.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from typing import Any
+
+from regulars.errors import TransformFailed
+from regulars.settings import Settings
+from regulars.warehouse.lock import warehouse_lock
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """One model, seed or test of an invocation. ``seconds`` is its execution time."""
+
+    unique_id: str
+    name: str
+    kind: str
+    status: str
+    seconds: float
+    rows: int | None
+    message: str
+
+
+@dataclass
+class BuildReport:
+    """What one invocation did."""
+
+    subject: str
+    nodes: list[NodeResult] = field(default_factory=list)
+    rebuilt: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    """Wall seconds of the invocation, dbt's own overhead included."""
+
+    @property
+    def model_seconds(self) -> float:
+        """Seconds spent in models, seeds and tests."""
+        return sum(node.seconds for node in self.nodes)
+
+
+class Transformer:
+    """Runs the dbt project against one installation's warehouse.
+
+    Args:
+        settings: where project and warehouse are.
+        clock: monotonic seconds, for the reports.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._manifest: Any = None
+
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprint (hex) of every model and seed: its code, its macros and its configuration."""
+        manifest = self._parsed()
+        result = {}
+        for unique_id, node in manifest.nodes.items():
+            if node.resource_type.value not in ("model", "seed"):
+                continue
+            digest = hashlib.sha256()
+            digest.update(node.checksum.checksum.encode())
+            config = {
+                key: str(value)
+                for key, value in sorted(node.unrendered_config.items())
+                if key not in ("description", "docs", "meta")
+            }
+            digest.update(json.dumps(config, sort_keys=True).encode())
+            digest.update(json.dumps(_contract(node), sort_keys=True).encode())
+            for macro in self._macros_of(node):
+                digest.update(manifest.macros[macro].macro_sql.encode())
+            result[unique_id] = digest.hexdigest()
+        return result
+
+    def changed_with_descendants(self, good: Mapping[str, str]) -> set[str]:
+        """Models and seeds that differ from ``good`` fingerprints, and all that descends from them.
+
+        An empty ``good`` (a new warehouse) changes nothing: everything is built anyway.
+        """
+        if not good:
+            return set()
+        manifest = self._parsed()
+        found = self.fingerprints()
+        queue = [name for name, value in found.items() if good.get(name) != value]
+        children = manifest.child_map or _child_map(manifest)
+        stale: set[str] = set()
+        while queue:
+            unique_id = queue.pop()
+            if unique_id in stale or unique_id not in found:
+                continue
+            stale.add(unique_id)
+            queue.extend(children.get(unique_id, []))
+        return stale
+
+    def seeds_of(self, unique_ids: Iterable[str]) -> set[str]:
+        """Those of ``unique_ids`` that are seeds."""
+        return {name for name in unique_ids if name.startswith("seed.")}
+
+    def build(self, subject: str, select: Iterable[str], rebuild: set[str]) -> BuildReport:
+        """``dbt build`` of a selection, without unit tests.
+
+        Args:
+            subject: name of the step, for the report.
+            select: dbt selectors.
+            rebuild: unique ids to build from scratch.
+
+        Raises:
+            TransformFailed: names the first failed model or test and its message.
+        """
+        return self._invoke(
+            subject,
+            ["build", "--exclude-resource-type", "unit_test", "--select", *select],
+            rebuild,
+        )
+
+    def seed(self) -> BuildReport:
+        """Load the seeds.
+
+        Raises:
+            TransformFailed: names the first seed that does not fit its types.
+        """
+        return self._invoke("seeds", ["seed", "--full-refresh"], set())
+
+    def _invoke(self, subject: str, arguments: list[str], rebuild: set[str]) -> BuildReport:
+        from dbt.cli.main import dbtRunner
+
+        manifest = self._parsed()
+        flagged = [
+            node
+            for unique_id, node in manifest.nodes.items()
+            if unique_id in rebuild and node.resource_type.value == "model"
+        ]
+        for node in flagged:
+            node.config.full_refresh = True
+        started = self._clock()
+        try:
+            with (
+                warehouse_lock(
+                    self._settings.warehouse_path,
+                    holder=f"dbt {subject}",
+                    wait_seconds=self._settings.warehouse_lock_seconds,
+                ),
+                self._environment(),
+                redirect_stdout(io.StringIO()) as output,
+                redirect_stderr(io.StringIO()),
+            ):
+                outcome = dbtRunner(manifest=manifest).invoke([*arguments, *self._flags()])
+        finally:
+            for node in flagged:
+                node.config.full_refresh = None
+        report = BuildReport(
+            subject=subject,
+            nodes=[_node_result(result) for result in getattr(outcome.result, "results", [])],
+            rebuilt=sorted(node.name for node in flagged),
+            seconds=self._clock() - started,
+        )
+        if not outcome.success:
+            self._raise(subject, report, outcome.exception, output.getvalue())
+        return report
+
+    def _raise(
+        self, subject: str, report: BuildReport, exception: BaseException | None, output: str
+    ) -> None:
+        failed = [node for node in report.nodes if node.status in ("error", "fail")]
+        _logger.error("dbt output of %s:\n%s", subject, output[-8000:])
+        if failed:
+            first = failed[0]
+            raise TransformFailed(
+                f"{first.kind} {first.name} failed: {_first_lines(first.message)}",
+                where=f"dbt {subject}",
+                next_step=(
+                    f"read data/reports and docs/runbooks/night-failed.md, correct "
+                    f"{first.name}, run the night again; published marts stay the last good ones"
+                ),
+            )
+        raise TransformFailed(
+            f"dbt could not start: {_first_lines(str(exception))}",
+            where=f"dbt {subject}",
+            next_step="run `dbt parse` in dbt_project/ and correct what it names",
+        ) from exception
+
+    def _parsed(self) -> Any:
+        if self._manifest is None:
+            from dbt.cli.main import dbtRunner
+
+            logging.getLogger("dbt").setLevel(logging.ERROR)
+            with (
+                self._environment(),
+                redirect_stdout(io.StringIO()) as output,
+                redirect_stderr(io.StringIO()),
+            ):
+                outcome = dbtRunner().invoke(["parse", *self._flags()])
+            if not outcome.success or outcome.result is None:
+                raise TransformFailed(
+                    f"the dbt project cannot be parsed: {_first_lines(str(outcome.exception))}",
+                    where=str(self._settings.dbt_project_dir),
+                    next_step="correct the file that the message names",
+                ) from outcome.exception
+            _logger.debug("dbt parse: %s", output.getvalue())
+            self._manifest = outcome.result
+        return self._manifest
+
+    def _macros_of(self, node: Any) -> list[str]:
+        manifest = self._parsed()
+        queue = list(node.depends_on.macros) if hasattr(node, "depends_on") else []
+        seen: set[str] = set()
+        while queue:
+            macro = queue.pop()
+            # dbt's own macros change with dbt's version, which the run manifest records.
+            if macro in seen or not macro.startswith("macro.regulars."):
+                continue
+            seen.add(macro)
+            queue.extend(manifest.macros[macro].depends_on.macros)
+        return sorted(seen)
+
+    def _flags(self) -> list[str]:
+        project = str(self._settings.dbt_project_dir)
+        target = str(self._settings.data_dir / "dbt_target")
+        return [
+            "--project-dir", project,
+            "--profiles-dir", project,
+            "--target-path", target,
+            "--target", "nightly",
+        ]  # fmt: skip
+
+    def _environment(self) -> "_Environment":
+        settings = self._settings
+        return _Environment(
+            {
+                "REGULARS_WAREHOUSE_PATH": str(settings.warehouse_path),
+                "REGULARS_MARTS_PATH": str(settings.marts_path),
+                "REGULARS_DUCKDB_THREADS": str(settings.duckdb_threads),
+                "REGULARS_DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit,
+                "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+                "DBT_LOG_PATH": str(settings.data_dir / "logs" / "dbt"),
+                "DBT_LOG_LEVEL": "none",
+                "DBT_LOG_LEVEL_FILE": "info",
+                "DBT_USE_COLORS": "false",
+                "DBT_VERSION_CHECK": "false",
+            }
+        )
+
+
+class _Environment:
+    """Environment variables for the length of a ``with`` block."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self._before: dict[str, str | None] = {}
+
+    def __enter__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in self._values}
+        os.environ.update(self._values)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _contract(node: Any) -> dict[str, str]:
+    return {name: str(column.data_type) for name, column in sorted(node.columns.items())}
+
+
+def _child_map(manifest: Any) -> dict[str, list[str]]:
+    children: dict[str, list[str]] = {}
+    for unique_id, node in manifest.nodes.items():
+        for parent in getattr(node.depends_on, "nodes", []):
+            children.setdefault(parent, []).append(unique_id)
+    return children
+
+
+def _node_result(result: Any) -> NodeResult:
+    rows = (result.adapter_response or {}).get("rows_affected")
+    return NodeResult(
+        unique_id=result.node.unique_id,
+        name=result.node.name,
+        kind=result.node.resource_type.value,
+        status=str(getattr(result.status, "value", result.status)),
+        seconds=float(result.execution_time or 0.0),
+        rows=int(rows) if isinstance(rows, int) and rows >= 0 else None,
+        message=str(result.message or ""),
+    )
+
+
+def _first_lines(text: str, count: int = 4) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:count])[:600]

@@ -1,0 +1,238 @@
+"""What a run tells the models, and what a good run has taken in.
+
+``begin_run`` writes the one row a model may know of the present (``ops.run``) and the batches that
+no good night has consumed yet. ``consume`` is called after gate 2 only: until then everything
+pending stays pending, so a failed night is repeated in full by the next one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
+
+import duckdb
+import pyarrow as pa
+
+from regulars.records import BatchManifest
+from regulars.shops import Shop
+from regulars.state import STREAMS
+from regulars.warehouse.tables import CONFIG_TABLES
+
+
+class StateStreams(Protocol):
+    """The part of ``regulars.state.StateStore`` that the warehouse reads."""
+
+    def iter_stream(self, name: str, after_seq: int, up_to_seq: int) -> Iterable[Mapping[str, Any]]:
+        """Rows of stream ``name`` with ``after_seq < seq <= up_to_seq``, in order of seq."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConsumedNight:
+    """The last night whose marts passed gate 2 in this warehouse."""
+
+    run_id: str
+    as_of_date: date
+    visible_until: dict[str, datetime]
+
+
+def last_consumed_night(connection: duckdb.DuckDBPyConnection) -> ConsumedNight | None:
+    """The last night that this warehouse has consumed; None for a new warehouse."""
+    rows = connection.execute(
+        """
+        select run_id, as_of_date, shop, visible_until
+        from warehouse.ops.consumed_nights
+        where as_of_date = (select max(as_of_date) from warehouse.ops.consumed_nights)
+        """
+    ).fetchall()
+    if not rows:
+        return None
+    return ConsumedNight(
+        run_id=rows[0][0],
+        as_of_date=rows[0][1],
+        visible_until={row[2]: row[3].replace(tzinfo=UTC) for row in rows if row[2]},
+    )
+
+
+def begin_run(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    run_id: str,
+    as_of_date: date,
+    shops: Sequence[Shop],
+    batches: Sequence[BatchManifest],
+) -> int:
+    """Write ``ops.run``, ``ops.run_shops`` and ``ops.pending_batches``; the pending batches' count.
+
+    Idempotent: the same call gives the same tables.
+    """
+    previous = last_consumed_night(connection)
+    consumed = {
+        row[0]
+        for row in connection.execute(
+            "select batch_id from warehouse.ops.consumed_batches"
+        ).fetchall()
+    }
+    pending = [batch for batch in batches if batch.batch_id not in consumed]
+    connection.execute("begin")
+    connection.execute("delete from warehouse.ops.run")
+    connection.execute(
+        "insert into warehouse.ops.run values (?, ?, ?)",
+        [run_id, as_of_date, previous.as_of_date if previous else None],
+    )
+    connection.execute("delete from warehouse.ops.run_shops")
+    for shop in shops:
+        before = previous.visible_until.get(shop.shop) if previous else None
+        connection.execute(
+            "insert into warehouse.ops.run_shops values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                shop.brand,
+                shop.platform,
+                shop.shop,
+                shop.zone,
+                shop.currency,
+                shop.first_date,
+                shop.day_end(as_of_date).replace(tzinfo=None),
+                before.replace(tzinfo=None) if before else None,
+            ],
+        )
+    connection.execute("delete from warehouse.ops.pending_batches")
+    for batch in pending:
+        connection.execute(
+            "insert into warehouse.ops.pending_batches values (?, ?, ?, ?, ?, ?)",
+            [
+                batch.batch_id,
+                batch.source,
+                batch.stream,
+                batch.brand,
+                batch.platform,
+                batch.shop,
+            ],
+        )
+    connection.execute("commit")
+    return len(pending)
+
+
+def sync_state(
+    connection: duckdb.DuckDBPyConnection, streams: StateStreams, heads: Mapping[str, int]
+) -> dict[str, int]:
+    """Append recorded state up to ``heads`` (stream -> seq) to ``raw.state__*``; rows added."""
+    added: dict[str, int] = {}
+    for name, stream in STREAMS.items():
+        found = connection.execute(
+            f"select coalesce(max(seq), 0) from warehouse.raw.{name}"
+        ).fetchone()
+        after = int(found[0]) if found else 0
+        up_to = heads.get(name, 0)
+        if up_to <= after:
+            continue
+        rows = [dict(row) for row in streams.iter_stream(name, after, up_to)]
+        added[name] = _append(connection, f"warehouse.raw.{name}", stream.columns, rows)
+    return added
+
+
+def write_campaigns(
+    connection: duckdb.DuckDBPyConnection, campaigns: Iterable[Mapping[str, Any]]
+) -> None:
+    """Replace ``config.campaigns`` by the campaigns of config/campaigns/."""
+    connection.execute("begin")
+    connection.execute("delete from warehouse.config.campaigns")
+    _append(
+        connection,
+        "warehouse.config.campaigns",
+        CONFIG_TABLES["campaigns"],
+        [dict(campaign) for campaign in campaigns],
+    )
+    connection.execute("commit")
+
+
+def _append(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Mapping[str, str],
+    rows: Sequence[Mapping[str, Any]],
+) -> int:
+    if not rows:
+        return 0
+    texts = {
+        name: pa.array([_text(row.get(name)) for row in rows], type=pa.string()) for name in columns
+    }
+    incoming = pa.table(texts)
+    connection.register("incoming", incoming)
+    try:
+        casts = ", ".join(f'cast("{name}" as {kind})' for name, kind in columns.items())
+        listed = ", ".join(f'"{name}"' for name in columns)
+        connection.execute(f"insert into {table} ({listed}) select {casts} from incoming")
+    finally:
+        connection.unregister("incoming")
+    return len(rows)
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC) if value.tzinfo else value
+        return moment.replace(tzinfo=None).isoformat(sep=" ")
+    return str(value)
+
+
+def consume(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    run_id: str,
+    as_of_date: date,
+    fingerprints: Mapping[str, str],
+) -> None:
+    """Mark the run's batches and touched keys as taken in. Call after gate 2 only.
+
+    One transaction: a kill before it repeats the night, a kill after it does not.
+    """
+    connection.execute("begin")
+    connection.execute(
+        """
+        insert into warehouse.ops.consumed_batches
+        select batch_id, ? from warehouse.ops.pending_batches
+        where batch_id not in (select batch_id from warehouse.ops.consumed_batches)
+        """,
+        [run_id],
+    )
+    connection.execute("delete from warehouse.ops.pending_batches")
+    connection.execute("delete from warehouse.ops.touched_keys")
+    connection.execute(
+        "delete from warehouse.ops.consumed_nights where as_of_date = ?", [as_of_date]
+    )
+    connection.execute(
+        """
+        insert into warehouse.ops.consumed_nights
+        select ?, ?, shop, visible_until from warehouse.ops.run_shops
+        union all
+        select ?, ?, null, null
+        where not exists (select 1 from warehouse.ops.run_shops)
+        """,
+        [run_id, as_of_date, run_id, as_of_date],
+    )
+    connection.execute("delete from warehouse.ops.model_fingerprints")
+    connection.executemany(
+        "insert into warehouse.ops.model_fingerprints values (?, ?)",
+        [[name, value] for name, value in sorted(fingerprints.items())] or [["none", "none"]],
+    )
+    connection.execute("commit")
+
+
+def read_fingerprints(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Fingerprints of the models as the last good night built them; empty for a new warehouse."""
+    return dict(
+        connection.execute(
+            "select unique_id, fingerprint from warehouse.ops.model_fingerprints"
+        ).fetchall()
+    )
+
+
+def iter_rows(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[dict[str, Any]]:
+    """Rows of ``query`` as dictionaries, in the query's order."""
+    cursor = connection.execute(query)
+    names = [item[0] for item in cursor.description or []]
+    while chunk := cursor.fetchmany(2000):
+        for row in chunk:
+            yield dict(zip(names, row, strict=True))

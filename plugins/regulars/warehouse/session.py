@@ -1,0 +1,95 @@
+"""Opening the warehouse: the lock first, then DuckDB, then the marts attached."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from regulars.errors import WarehouseError, WarehouseLocked
+from regulars.settings import Settings
+from regulars.warehouse.lock import warehouse_lock
+
+_RETRY_SECONDS = 0.25
+
+
+@contextmanager
+def open_warehouse(
+    settings: Settings, *, holder: str, wait: Callable[[float], object] = time.sleep
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A writing connection with the marts attached as ``marts``; UTC session.
+
+    Waits up to ``settings.warehouse_lock_seconds`` for our own lock and as long again for a
+    foreign process (a DuckDB shell, a BI tool) that has the file open.
+
+    Raises:
+        WarehouseLocked: somebody held it all the while.
+        WarehouseError: the file is no DuckDB database of this version.
+    """
+    with warehouse_lock(
+        settings.warehouse_path,
+        holder=holder,
+        wait_seconds=settings.warehouse_lock_seconds,
+        wait=wait,
+    ):
+        connection = _connect(settings, wait)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _connect(settings: Settings, wait: Callable[[float], object]) -> duckdb.DuckDBPyConnection:
+    waited = 0.0
+    while True:
+        connection = None
+        try:
+            connection = duckdb.connect(
+                str(settings.warehouse_path),
+                config={
+                    "threads": settings.duckdb_threads,
+                    "memory_limit": settings.duckdb_memory_limit,
+                },
+            )
+            connection.execute("set TimeZone = 'UTC'")
+            connection.execute(f"attach if not exists '{settings.marts_path}' as marts")
+            return connection
+        except duckdb.IOException as error:
+            if connection is not None:
+                connection.close()
+            if "lock" not in str(error).lower():
+                raise WarehouseError(
+                    "the warehouse file cannot be opened",
+                    where=str(settings.warehouse_path),
+                    next_step=(
+                        "delete data/warehouse/ and run the night again: it is rebuilt from "
+                        "landing and recorded state, and nothing is sent twice"
+                    ),
+                ) from error
+            if waited >= settings.warehouse_lock_seconds:
+                raise WarehouseLocked(
+                    "another program has the warehouse open",
+                    where=str(settings.warehouse_path),
+                    next_step=(
+                        "close it (readers belong on data/published/current.duckdb) and run the "
+                        "night again; nothing is lost"
+                    ),
+                ) from error
+            wait(_RETRY_SECONDS)
+            waited += _RETRY_SECONDS
+
+
+def remove_half_pair(settings: Settings) -> bool:
+    """Remove the warehouse if one of its two files is missing; True if something was removed.
+
+    Warehouse and marts are one thing in two files: with one of them gone, the incremental state
+    of the other is a lie. Both are rebuilt from landing and recorded state (law 6).
+    """
+    pair = (settings.warehouse_path, settings.marts_path)
+    present = [path for path in pair if path.exists()]
+    if len(present) != 1:
+        return False
+    for path in present:
+        path.unlink()
+        path.with_name(path.name + ".wal").unlink(missing_ok=True)
+    return True

@@ -1,0 +1,109 @@
+"""Tables that Python writes and dbt reads: raw, ops, config."""
+
+import duckdb
+
+from regulars.sources import raw_columns, raw_streams
+from regulars.state import STREAMS
+
+RAW_SOURCES = ("taobao_top", "file")
+
+BATCH_COLUMNS = {
+    "_batch_id": "varchar",
+    "_line": "bigint",
+    "_brand": "varchar",
+    "_platform": "varchar",
+    "_shop": "varchar",
+    "_extracted_at": "timestamp",
+}
+
+OPS_TABLES = {
+    "run": {"run_id": "varchar", "as_of_date": "date", "previous_as_of_date": "date"},
+    "run_shops": {
+        "brand": "varchar",
+        "platform": "varchar",
+        "shop": "varchar",
+        "zone": "varchar",
+        "currency": "varchar",
+        "first_date": "date",
+        "visible_until": "timestamp",
+        "previous_visible_until": "timestamp",
+    },
+    "pending_batches": {
+        "batch_id": "varchar",
+        "source": "varchar",
+        "stream": "varchar",
+        "brand": "varchar",
+        "platform": "varchar",
+        "shop": "varchar",
+    },
+    "touched_keys": {"run_id": "varchar", "subject": "varchar", "key": "uuid"},
+    # Read by Python only: what a good night has taken in.
+    "loaded_batches": {"batch_id": "varchar", "row_count": "bigint"},
+    "consumed_batches": {"batch_id": "varchar", "run_id": "varchar"},
+    "consumed_nights": {
+        "run_id": "varchar",
+        "as_of_date": "date",
+        "shop": "varchar",
+        "visible_until": "timestamp",
+    },
+    "model_fingerprints": {"unique_id": "varchar", "fingerprint": "varchar"},
+}
+
+CONFIG_TABLES = {
+    "campaigns": {
+        "campaign": "varchar",
+        "name": "varchar",
+        "kind": "varchar",
+        "channel": "varchar",
+        "purpose": "varchar",
+        "audience": "varchar",
+        "salt": "varchar",
+        "holdout_share": "decimal(6,4)",
+        "start_date": "date",
+        "end_date": "date",
+        "send_at_local": "varchar",
+        "trigger_day": "integer",
+        "catch_up_days": "integer",
+        "cooldown_days": "integer",
+        "coupon_code": "varchar",
+        "coupon_amount": "decimal(18,2)",
+        "priority": "integer",
+        "template": "varchar",
+        "monitor_days": "integer",
+        "is_active": "boolean",
+        "brand": "varchar",
+    }
+}
+
+
+def raw_table_columns(source: str, stream: str) -> dict[str, str]:
+    """Columns of ``raw.<source>__<stream>`` in order, with DuckDB types."""
+    return {**BATCH_COLUMNS, **raw_columns(source, stream)}
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create what is missing of schemas raw, ops and config; add columns that a contract gained.
+
+    Idempotent. Never drops or narrows anything.
+    """
+    for schema in ("raw", "ops", "config"):
+        connection.execute(f"create schema if not exists warehouse.{schema}")
+    for source in RAW_SOURCES:
+        for name in raw_streams(source):
+            columns = raw_table_columns(source, name)
+            _create(connection, f"warehouse.raw.{source}__{name}", columns)
+    for name, stream in STREAMS.items():
+        _create(connection, f"warehouse.raw.{name}", stream.columns)
+    for table, columns in OPS_TABLES.items():
+        _create(connection, f"warehouse.ops.{table}", columns)
+    for table, columns in CONFIG_TABLES.items():
+        _create(connection, f"warehouse.config.{table}", columns)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> None:
+    listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+    connection.execute(f"create table if not exists {table} ({listed})")
+    present = {row[0] for row in connection.execute(f"describe {table}").fetchall()}
+    for name, kind in columns.items():
+        if name not in present:
+            connection.execute(f'alter table {table} add column "{name}" {kind}')
