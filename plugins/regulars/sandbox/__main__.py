@@ -34,6 +34,10 @@ def serve_command(
     daily_quota: Annotated[
         int | None, typer.Option(help="Calls a day of the shop; default no limit.")
     ] = None,
+    inbox: Annotated[
+        Path | None,
+        typer.Option(help="Folder of file drops: the merchant drops files as the clock moves."),
+    ] = None,
     announce: Annotated[
         bool, typer.Option(help="Print only `ready PORT`, for programs that wait for it.")
     ] = False,
@@ -53,6 +57,7 @@ def serve_command(
         port=port,
         now=instant if instant.tzinfo else instant.replace(tzinfo=PLATFORM_ZONE),
         limits=Limits(calls_per_second=calls_per_second, daily_quota=daily_quota),
+        inbox=inbox,
         on_ready=ready,
     )
 

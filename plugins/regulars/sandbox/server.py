@@ -26,6 +26,7 @@ import orjson
 import uvicorn
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -34,6 +35,7 @@ from regulars.errors import ConfigError, SourceUnavailable
 from regulars.sandbox.book import OrderBook, book_version
 from regulars.sandbox.faults import Faults
 from regulars.sandbox.limits import Limits
+from regulars.sandbox.merchant import Merchant
 from regulars.sandbox.protocol import PLATFORM_ZONE, Access
 from regulars.sandbox.shop import DEFAULT_NOW, SandboxShop
 from regulars.settings import PROJECT_ROOT, Settings
@@ -47,11 +49,15 @@ TEST_ACCESS = Access(
 )
 
 
+DEFAULT_SHOP = "demo_grocer"
+
+
 class _Endpoints:
     """The HTTP face of one shop."""
 
-    def __init__(self, shop: SandboxShop) -> None:
+    def __init__(self, shop: SandboxShop, merchant: Merchant | None) -> None:
         self._shop = shop
+        self._merchant = merchant
 
     async def rest(self, request: Request) -> Response:
         parameters = dict(parse_qsl(request.url.query, keep_blank_values=True))
@@ -73,6 +79,8 @@ class _Endpoints:
             except (KeyError, TypeError, ValueError):
                 return JSONResponse({"error": 'expected {"now": ISO instant}'}, status_code=422)
             self._shop.now = instant if instant.tzinfo else instant.replace(tzinfo=PLATFORM_ZONE)
+            if self._merchant is not None:
+                await run_in_threadpool(self._merchant.drop_until, self._shop.now)
         return JSONResponse({"now": self._shop.now.isoformat()})
 
     async def faults(self, request: Request) -> Response:
@@ -99,9 +107,9 @@ class _Endpoints:
         )
 
 
-def sandbox_app(shop: SandboxShop) -> Starlette:
-    """The HTTP application over one shop."""
-    endpoints = _Endpoints(shop)
+def sandbox_app(shop: SandboxShop, merchant: Merchant | None = None) -> Starlette:
+    """The HTTP application over one shop; its merchant drops files as the clock passes days."""
+    endpoints = _Endpoints(shop, merchant)
     return Starlette(
         routes=[
             Route("/router/rest", endpoints.rest, methods=["GET", "POST"]),
@@ -155,13 +163,16 @@ def serve(
     port: int | None = None,
     now: datetime = DEFAULT_NOW,
     limits: Limits | None = None,
+    inbox: Path | None = None,
+    shop_code: str = DEFAULT_SHOP,
     on_ready: Callable[[int], None] | None = None,
 ) -> None:
     """Run the sandbox of this installation until SIGINT or SIGTERM.
 
     It listens on ``host`` and ``port``, by default those of the settings (port 0 takes a free
     one), and calls ``on_ready`` with the port once calls are accepted. ``now`` (aware) is the
-    shop's clock at the start.
+    shop's clock at the start. With an ``inbox``, the shop's merchant drops its files there as the
+    clock is moved: the history once, then each day's mailings and redemptions.
 
     Raises:
         ConfigError: credentials are missing, the data is not installed, or the port is taken.
@@ -171,14 +182,15 @@ def serve(
         settings.sandbox_host if host is None else host,
         settings.sandbox_port if port is None else port,
     )
-    shop = SandboxShop(
-        OrderBook.load(settings.data_dir / "sandbox"), access, now=now, limits=limits
-    )
+    folder = settings.data_dir / "sandbox"
+    book = OrderBook.load(folder)
+    shop = SandboxShop(book, access, now=now, limits=limits)
+    merchant = Merchant(inbox, shop_code, book, folder / "drops.json") if inbox else None
     gc.collect()
     gc.freeze()  # the book stays for good: collecting garbage need not look at it again
     if on_ready is not None:
         on_ready(listener.getsockname()[1])
-    uvicorn.Server(_uvicorn_config(shop)).run(sockets=[listener])
+    uvicorn.Server(_uvicorn_config(shop, merchant)).run(sockets=[listener])
 
 
 class _Remote:
@@ -358,9 +370,12 @@ class _AnnouncingServer(uvicorn.Server):
         self._announced.set()
 
 
-def _uvicorn_config(shop: SandboxShop) -> uvicorn.Config:
+def _uvicorn_config(shop: SandboxShop, merchant: Merchant | None = None) -> uvicorn.Config:
     return uvicorn.Config(
-        sandbox_app(shop), log_level="warning", access_log=False, timeout_graceful_shutdown=1
+        sandbox_app(shop, merchant),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,
     )
 
 
