@@ -102,9 +102,10 @@ def _entries(folder: Path) -> list[Path]:
 
 def _ready(folder: Path) -> Iterator[Path]:
     for path in _entries(folder):
-        if kind_of(path) and path.is_file():
-            if _ok_of(path).exists() or not _open_for_writing(path):
-                yield path
+        if not kind_of(path) or not path.is_file():
+            continue
+        if _ok_of(path).exists() or not _open_for_writing(path):
+            yield path
 
 
 def _ok_of(path: Path) -> Path:
@@ -150,8 +151,11 @@ def _left_over(folder: Path, taken: Path, stream: str) -> Iterator[Drop]:
     for match in _numbered(taken):
         path, name = taken / match.group(), match.group(2)
         if name.endswith(".ok"):
-            if not path.with_suffix("").exists() and not (folder / name).exists():
-                path.rename(folder / name)  # killed between the two renames of _take
+            if not path.with_suffix("").exists():  # killed between the two renames of _take
+                if (folder / name).exists():
+                    path.unlink()
+                else:
+                    path.rename(folder / name)
             continue
         yield _drop(path, name, stream)
 

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 import openpyxl
 import orjson
 import pyarrow as pa
@@ -266,7 +267,7 @@ def _read_parquet(path: Path, model: PayloadModel) -> Iterator[Chunk]:
                     name: _plain(name, column, model)
                     for name, column in zip(header, batch.columns, strict=True)
                 }
-                lines = pa.array(range(line + 1, line + 1 + batch.num_rows), pa.int64())
+                lines = pa.array(np.arange(line + 1, line + 1 + batch.num_rows))
                 line += batch.num_rows
                 yield Chunk(columns, lines)
     except (pa.ArrowException, OSError) as error:

@@ -1,0 +1,394 @@
+"""The landing folder: writing a batch so that it is there whole or not at all, finding, verifying.
+
+A batch is two files, data and manifest; the manifest is written last and is the commit mark. Data
+without a manifest, and anything named ``.part``, is debris of a killed run.
+
+A batch is named after its content, so the same content landed twice is one batch: the SHA-256 of
+the dropped file, or of what an API gave (the landed lines, then the quarantined ones if any).
+"""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import zstandard
+from pydantic import ValidationError
+
+from regulars import __version__
+from regulars.errors import LandingError
+from regulars.records import BatchManifest, Window
+from regulars.settings import Settings
+
+DATA_SUFFIX = ".ndjson.zst"
+MANIFEST_SUFFIX = ".manifest.json"
+_LEVEL = 1
+_REASONS_LISTED = 50
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the batches of one stream and date stand."""
+
+    source: str
+    brand: str
+    platform: str
+    shop: str
+    stream: str
+    window_date: date
+
+    @property
+    def folder(self) -> Path:
+        """Folder relative to the landing (or quarantine) folder."""
+        return stream_folder(self.source, self.platform, self.shop, self.stream) / str(
+            self.window_date
+        )
+
+    def __str__(self) -> str:
+        return f"{self.shop}/{self.stream} {self.window_date}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a batch comes from.
+
+    Attributes:
+        name: ``api``, or the name of the dropped file.
+        extracted_at: when it was taken from the source (aware, UTC).
+        window: the span asked for, for an API.
+        sha256: of the dropped file.
+    """
+
+    name: str
+    extracted_at: datetime
+    window: Window | None = None
+    sha256: str | None = None
+
+
+def stream_folder(source: str, platform: str, shop: str, stream: str) -> Path:
+    """Folder of a stream's dates, relative to the landing (or quarantine) folder."""
+    return Path(source) / platform / shop / stream
+
+
+@contextmanager
+def landing_errors(where: object) -> Iterator[None]:
+    """Turn errors of the file system into LandingError that names the place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            what, step = "no space is left on the disk", "free space, then run the night again"
+        else:
+            what = f"the landing folder cannot be used: {error.strerror or type(error).__name__}"
+            step = "check the folder and its permissions, then run the night again"
+        raise LandingError(what, where=str(error.filename or where), next_step=step) from error
+
+
+class _PartFile:
+    """A compressed file that is still being written, with the hash of its plain content."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.hash = hashlib.sha256()
+        self.count = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("wb")
+        self._stream = zstandard.ZstdCompressor(level=_LEVEL).stream_writer(
+            self._file, closefd=False
+        )
+
+    def write(self, data: bytes | memoryview, count: int) -> None:
+        self.hash.update(data)
+        self._stream.write(data)
+        self.count += count
+
+    def finish(self) -> None:
+        self._stream.flush(zstandard.FLUSH_FRAME)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def discard(self) -> None:
+        # The descriptor first: closing the stream would try to write on a full disk again.
+        with suppress(OSError):
+            self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class BatchWriter:
+    """Writes one batch. Use with ``with``: leaving without :meth:`commit` leaves nothing."""
+
+    def __init__(self, settings: Settings, place: Place, run_id: str) -> None:
+        self._settings = settings
+        self._place = place
+        name = f"{place.stream}-{run_id}-{os.getpid()}"
+        self._folder = settings.landing_dir / place.folder
+        self._quarantine_folder = settings.quarantine_dir / place.folder
+        self._quarantine_part = self._quarantine_folder / f"{name}{DATA_SUFFIX}.part"
+        self._bad: _PartFile | None = None
+        self._reasons: dict[str, int] = {}
+        self.unknown_fields: dict[str, int] = {}
+        self.key_id: str | None = None
+        self.was_known = False
+        """Whether :meth:`commit` found an equal batch that had landed before."""
+        with landing_errors(self._folder):
+            self._good = _PartFile(self._folder / f"{name}{DATA_SUFFIX}.part")
+
+    def __enter__(self) -> "BatchWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with landing_errors(self._folder):
+            self._good.discard()
+            if self._bad is not None:
+                self._bad.discard()
+
+    @property
+    def record_count(self) -> int:
+        """Records written so far, quarantined ones left out."""
+        return self._good.count
+
+    @property
+    def quarantined_count(self) -> int:
+        """Records quarantined so far."""
+        return self._bad.count if self._bad else 0
+
+    def write(self, lines: bytes | memoryview, count: int) -> None:
+        """Add ``count`` finished NDJSON lines.
+
+        Raises:
+            LandingError: the disk is full or the folder cannot be written.
+        """
+        with landing_errors(self._good.path):
+            self._good.write(lines, count)
+
+    def quarantine(self, line: int, reasons: list[str], payload: dict[str, Any]) -> None:
+        """Put one record aside, with its line and why; its contacts are tokenised already.
+
+        Raises:
+            LandingError: the disk is full or the folder cannot be written.
+        """
+        data = orjson.dumps({"_line": line, "_reasons": reasons, **payload}) + b"\n"
+        with landing_errors(self._quarantine_part):
+            if self._bad is None:
+                self._bad = _PartFile(self._quarantine_part)
+            self._bad.write(data, 1)
+        for reason in dict.fromkeys(reasons):
+            if reason not in self._reasons and len(self._reasons) >= _REASONS_LISTED:
+                reason = "other reasons"
+            self._reasons[reason] = self._reasons.get(reason, 0) + 1
+
+    def commit(self, origin: Origin) -> BatchManifest:
+        """Finish the batch; the manifest that stands in landing afterwards.
+
+        The manifest of an equal batch that landed earlier is returned as it is.
+
+        Raises:
+            LandingError: the disk is full or the folder cannot be written.
+        """
+        with landing_errors(self._good.path):
+            self._good.finish()
+            if self._bad is not None:
+                self._bad.finish()
+            batch_id = self._batch_id(origin)
+            marker = self._folder / f"{batch_id}{MANIFEST_SUFFIX}"
+            if marker.exists():
+                self.was_known = True
+                return read_manifest(marker)
+            manifest = self._manifest(batch_id, origin)
+            if self._bad is not None:
+                _settle(self._bad.path, self._quarantine_folder / f"{batch_id}{DATA_SUFFIX}")
+            _settle(self._good.path, self._folder / f"{batch_id}{DATA_SUFFIX}")
+            write_durably(marker, manifest.model_dump_json(indent=1).encode() + b"\n")
+            return manifest
+
+    def _batch_id(self, origin: Origin) -> str:
+        content = origin.sha256
+        if content is None:
+            whole = self._good.hash.copy()
+            if self._bad is not None:
+                # Else records that were all refused would look like an empty answer.
+                whole.update(b"quarantined:" + self._bad.hash.digest())
+            content = whole.hexdigest()
+        return batch_id_of(self._place.stream, self._place.window_date, content)
+
+    def _manifest(self, batch_id: str, origin: Origin) -> BatchManifest:
+        place = self._place
+        return BatchManifest(
+            batch_id=batch_id,
+            source=place.source,
+            brand=place.brand,
+            platform=place.platform,
+            shop=place.shop,
+            stream=place.stream,
+            window_date=place.window_date,
+            window_start=origin.window.start if origin.window else None,
+            window_end=origin.window.end if origin.window else None,
+            path=str(place.folder / f"{batch_id}{DATA_SUFFIX}"),
+            sha256=self._good.hash.hexdigest(),
+            origin=origin.name,
+            origin_sha256=origin.sha256,
+            record_count=self.record_count,
+            quarantined_count=self.quarantined_count,
+            quarantine_reasons=dict(sorted(self._reasons.items())),
+            unknown_fields=dict(sorted(self.unknown_fields.items())),
+            key_id=self.key_id,
+            extracted_at=origin.extracted_at,
+            code_version=__version__,
+        )
+
+
+def batch_id_of(stream: str, window_date: date, content_sha256: str) -> str:
+    """Name of a batch: stream, date, and the first 16 hex digits of its content's SHA-256."""
+    return f"{stream}-{window_date:%Y%m%d}-{content_sha256[:16]}"
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a whole file so that it is there completely or not at all, even after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _settle(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _settle(part: Path, path: Path) -> None:
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_manifest(path: Path) -> BatchManifest:
+    """Read one manifest.
+
+    Raises:
+        LandingError: it is missing or damaged.
+    """
+    try:
+        with landing_errors(path):
+            return BatchManifest.model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise LandingError(
+            "the batch manifest is damaged",
+            where=str(path),
+            next_step="restore the file from a backup; landing is immutable",
+        ) from None
+
+
+def list_batches(
+    settings: Settings, *, source: str = "*", shop: str = "*", stream: str = "*"
+) -> list[BatchManifest]:
+    """Manifests of the complete batches, in order of date, source, shop, stream, extraction.
+
+    Raises:
+        LandingError: a manifest is damaged.
+    """
+    pattern = f"{source}/*/{shop}/{stream}/*/*{MANIFEST_SUFFIX}"
+    found = [read_manifest(path) for path in settings.landing_dir.glob(pattern)]
+    return sorted(
+        found,
+        key=lambda batch: (
+            batch.window_date,
+            batch.source,
+            batch.platform,
+            batch.shop,
+            batch.stream,
+            batch.extracted_at,
+            batch.batch_id,
+        ),
+    )
+
+
+def find_by_content(
+    settings: Settings, platform: str, shop: str, stream: str, source: str, sha256: str
+) -> BatchManifest | None:
+    """The batch that a dropped file became earlier, whatever its date, or None."""
+    folder = settings.landing_dir / stream_folder(source, platform, shop, stream)
+    for path in sorted(folder.glob(f"*/{stream}-*-{sha256[:16]}{MANIFEST_SUFFIX}")):
+        manifest = read_manifest(path)
+        if manifest.origin_sha256 == sha256:
+            return manifest
+    return None
+
+
+def read_batch(settings: Settings, manifest: BatchManifest) -> Iterator[dict[str, Any]]:
+    """The records of a batch as they stand in landing.
+
+    Raises:
+        LandingError: the file is missing or damaged.
+    """
+    rest = b""
+    for block in _plain_blocks(settings.landing_dir / manifest.path):
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield orjson.loads(line)
+
+
+def verify(settings: Settings, manifest: BatchManifest) -> None:
+    """Compare a batch's data with its manifest.
+
+    Raises:
+        LandingError: the data is missing, damaged, or not what the manifest says.
+    """
+    found = hashlib.sha256()
+    count = 0
+    for block in _plain_blocks(settings.landing_dir / manifest.path):
+        found.update(block)
+        count += block.count(b"\n")
+    if found.hexdigest() != manifest.sha256 or count != manifest.record_count:
+        raise LandingError(
+            "the batch's content is not what its manifest says",
+            where=manifest.path,
+            next_step="restore the file from a backup; landing is immutable",
+        )
+
+
+def _plain_blocks(path: Path) -> Iterator[bytes]:
+    try:
+        with (
+            landing_errors(path),
+            path.open("rb") as file,
+            zstandard.ZstdDecompressor().stream_reader(file) as stream,
+        ):
+            while block := stream.read(_BLOCK):
+                yield block
+    except zstandard.ZstdError:
+        raise LandingError(
+            "the batch's data is damaged",
+            where=str(path),
+            next_step="restore the file from a backup; landing is immutable",
+        ) from None
+
+
+def remove_debris(settings: Settings, source: str, platform: str, shop: str) -> int:
+    """Delete what killed runs left of a shop's batches; the number of files deleted.
+
+    Only for the holder of the run lease: another run's unfinished batch looks the same.
+    """
+    removed = 0
+    base = Path(source) / platform / shop
+    landing = settings.landing_dir / base
+    with landing_errors(landing):
+        for root in (landing, settings.quarantine_dir / base):
+            for path in [*root.glob("*/*/*.part"), *root.glob(f"*/*/*{DATA_SUFFIX}")]:
+                name = path.name.removesuffix(DATA_SUFFIX) + MANIFEST_SUFFIX
+                marker = landing / path.relative_to(root).parent / name
+                if path.suffix == ".part" or not marker.exists():
+                    path.unlink(missing_ok=True)
+                    removed += 1
+    return removed

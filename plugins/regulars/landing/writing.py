@@ -1,0 +1,304 @@
+"""From records, or whole columns, to the lines of a batch.
+
+Both ways use the same compiled checks. Records (APIs) are checked one by one. Columns (files) are
+checked by their distinct values, and their lines are put together by Arrow: a record then costs
+about two microseconds, and only refused ones become Python objects.
+"""
+
+from collections.abc import Iterable
+from itertools import islice, repeat
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from regulars.landing.batches import BatchWriter
+from regulars.landing.contacts import (
+    contact_keys,
+    looks_like_contact,
+    plain_text,
+    quarantine_payload,
+    safe_name,
+    tokenise_plain,
+    unknown_keys,
+)
+from regulars.records import RawRecord
+from regulars.sources.payloads import Check, Checked, PayloadModel
+from regulars.vault import ContactKind, ContactRef, Vault
+
+_RECORDS_AT_ONCE = 500
+_REMEMBERED = 100_000
+
+ColumnTexts = tuple[list[str], list[bool], list[bool]]
+"""Of each distinct value: its piece of the line, whether it is refused, whether it was hashed."""
+
+
+def write_records(
+    writer: BatchWriter, model: PayloadModel, vault: Vault, records: Iterable[RawRecord]
+) -> int:
+    """Check and write records, numbered from 1; how many the source could not even read."""
+    numbered = enumerate(records, start=1)
+    unreadable = 0
+    while part := list(islice(numbered, _RECORDS_AT_ONCE)):
+        checked: list[tuple[int, RawRecord, Checked]] = []
+        for line, record in part:
+            if record.defect is not None:
+                unreadable += 1
+                quarantine_defect(writer, vault, line, record)
+            else:
+                checked.append((line, record, model.check(record.payload)))
+        _write_checked(writer, model, vault, checked)
+    return unreadable
+
+
+def quarantine_defect(writer: BatchWriter, vault: Vault, line: int, record: RawRecord) -> None:
+    """Put aside a record that could not be told apart into fields; sealed: it may hold anything."""
+    payload: dict[str, Any] = {"_position": record.position}
+    if record.payload:
+        text = orjson.dumps(record.payload, default=str).decode()
+        payload["_sealed"] = vault.seal(text)
+    writer.quarantine(line, [record.defect or "unreadable"], payload)
+
+
+def _write_checked(
+    writer: BatchWriter,
+    model: PayloadModel,
+    vault: Vault,
+    checked: list[tuple[int, RawRecord, Checked]],
+) -> None:
+    refs = {
+        name: tokenise_plain(
+            vault, kind, {one.values[name] for _, _, one in checked if name in one.values}
+        )
+        for name, kind in model.contacts.items()
+    }
+    lines: list[bytes] = []
+    for line, record, one in checked:
+        if one.reasons:
+            _quarantine(writer, model, vault, line, record, one.reasons)
+            continue
+        landed = {"_line": line, **_landed(model, vault, one, refs)}
+        if any(key.endswith("_ref") for key in landed):
+            landed["_key_id"] = writer.key_id = vault.key_id
+        try:
+            lines.append(orjson.dumps(landed) + b"\n")
+        except TypeError:  # half a surrogate pair, which no UTF-8 file can hold
+            broken = RawRecord({}, record.position, "text that is not Unicode")
+            quarantine_defect(writer, vault, line, broken)
+            continue
+        for name in (*one.unknown, *dict.fromkeys(one.unknown_nested)):
+            writer.unknown_fields[name] = writer.unknown_fields.get(name, 0) + 1
+    if lines:
+        writer.write(b"".join(lines), len(lines))
+
+
+def _landed(
+    model: PayloadModel, vault: Vault, one: Checked, refs: dict[str, dict[str, ContactRef]]
+) -> dict[str, Any]:
+    landed: dict[str, Any] = {}
+    for name, value in one.values.items():
+        if name in refs:
+            landed.update(contact_keys(name, value, refs[name]))
+        else:
+            landed[name] = value
+    if one.unknown_nested:
+        _keep_unknown_members(model, vault, landed)
+    for name, value in one.unknown.items():
+        landed.update(unknown_keys(model, name, value, vault))
+    return landed
+
+
+def _keep_unknown_members(model: PayloadModel, vault: Vault, landed: dict[str, Any]) -> None:
+    for item in model.fields:
+        known = {member.name for member in item.members}
+        for record in landed.get(item.name, ()) if known else ():
+            for name in record.keys() - known:
+                record.update(unknown_keys(model, name, record.pop(name), vault))
+
+
+def _quarantine(
+    writer: BatchWriter,
+    model: PayloadModel,
+    vault: Vault,
+    line: int,
+    record: RawRecord,
+    reasons: list[str],
+) -> None:
+    refused = {reason.partition(":")[0].partition(".")[0] for reason in reasons}
+    payload = quarantine_payload(model, record.payload, refused, vault)
+    if any(key.endswith("_ref") for key in payload):
+        payload["_key_id"] = writer.key_id = vault.key_id
+    writer.quarantine(line, list(dict.fromkeys(reasons)), payload)
+
+
+class ColumnLanding:
+    """Checks and writes the records of one file, which come as Arrow columns.
+
+    What a value became is remembered per column, since ids, products and amounts come again and
+    again; the memory is bounded.
+    """
+
+    def __init__(self, writer: BatchWriter, model: PayloadModel, vault: Vault) -> None:
+        self._writer = writer
+        self._model = model
+        self._vault = vault
+        self._remembered: dict[str, dict[Any, str]] = {}
+
+    def write(self, columns: dict[str, Any], lines: Any) -> None:
+        """Check and write consecutive records.
+
+        Args:
+            columns: name -> Arrow array of plain values, all of one length; every required
+                column is there.
+            lines: number of each record (int64 Arrow array).
+        """
+        if not len(lines):
+            return
+        pieces: list[Any] = ['{"_line":', lines.cast(pa.string())]
+        refused: Any = None
+        hashed: Any = None
+        for name, column in columns.items():
+            if self._is_plain(name, column):
+                pieces += [f',"{name}":"', column, '"']
+                continue
+            texts, is_refused, is_hashed = self._pieces(name, column)
+            pieces.append(texts)
+            refused = _either(refused, is_refused)
+            hashed = _either(hashed, is_hashed)
+        pieces.append(self._ends(hashed))
+        joined = pc.binary_join_element_wise(*pieces, "")
+        if refused is not None:
+            self._quarantine(columns, lines, refused)
+            joined = joined.filter(pc.invert(refused))
+        if len(joined):
+            self._writer.write(_bytes_of(joined), len(joined))
+
+    def _is_plain(self, name: str, column: Any) -> bool:
+        """Whether every value is there and passes its check unchanged, by one look at them all."""
+        pattern = self._model.plain_pattern(name)
+        if pattern is None or column.null_count or not pa.types.is_string(column.type):
+            return False
+        return bool(pc.all(pc.match_substring_regex(column, pattern=pattern)).as_py())
+
+    def _ends(self, hashed: Any) -> Any:
+        if hashed is None:
+            return "}\n"
+        self._writer.key_id = self._vault.key_id
+        return pc.if_else(hashed, f',"_key_id":"{self._vault.key_id}"}}\n', "}\n")
+
+    def _pieces(self, name: str, column: Any) -> tuple[Any, Any, Any]:
+        """Per record the piece of its line, and two masks (None: nowhere): refused, hashed."""
+        model = self._model
+        encoded = column.dictionary_encode()
+        values: list[Any] = encoded.dictionary.to_pylist()
+        check = model.check_of(name)
+        is_required = name in model.required
+        if check is None:
+            texts, refused, hashed = _unknown_texts(model, name, self._vault, values)
+        elif name in model.contacts:
+            kind = model.contacts[name]
+            texts, refused, hashed = _contact_texts(name, kind, check, self._vault, values)
+        else:
+            remembered = self._remembered.setdefault(name, {})
+            texts, refused = _checked_texts(name, check, values, is_required, remembered)
+            hashed = []
+        indices = encoded.indices
+        if indices.null_count:
+            indices = pc.fill_null(indices, len(values))
+            texts.append("")
+            refused.append(is_required)
+            hashed.append(False)
+        if check is None:
+            self._count_unknown(name, pa.array([bool(text) for text in texts]).take(indices))
+        return (
+            pa.array(texts, pa.string()).take(indices),
+            pa.array(refused).take(indices) if any(refused) else None,
+            pa.array(hashed).take(indices) if any(hashed) else None,
+        )
+
+    def _count_unknown(self, name: str, carried: Any) -> None:
+        count = int(pc.sum(carried).as_py())
+        if count:
+            counts = self._writer.unknown_fields
+            counts[name] = counts.get(name, 0) + count
+
+    def _quarantine(self, columns: dict[str, Any], lines: Any, refused: Any) -> None:
+        rows = zip(*(one.filter(refused).to_pylist() for one in columns.values()), strict=True)
+        for line, row in zip(lines.filter(refused).to_pylist(), rows, strict=True):
+            record = RawRecord(dict(zip(columns, row, strict=True)), f"line {line}")
+            reasons = self._model.check(record.payload).reasons
+            _quarantine(self._writer, self._model, self._vault, line, record, reasons)
+
+
+def _either(one: Any, other: Any) -> Any:
+    if one is None or other is None:
+        return other if one is None else one
+    return pc.or_(one, other)
+
+
+def _bytes_of(texts: Any) -> memoryview:
+    """The texts of an Arrow string array, one after the other, without a copy."""
+    _, offsets, data = texts.buffers()
+    ends = memoryview(offsets).cast("i")
+    return memoryview(data)[ends[texts.offset] : ends[texts.offset + len(texts)]]
+
+
+def _checked_texts(
+    name: str,
+    check: Check,
+    values: list[Any],
+    is_required: bool,
+    remembered: dict[Any, str],
+) -> tuple[list[str], list[bool]]:
+    texts: list[str] = list(map(remembered.get, values, repeat("")))
+    refused = [False] * len(values)
+    for index, piece in enumerate(texts):
+        if piece:
+            continue
+        try:
+            text = check(values[index])
+        except ValueError:
+            refused[index] = True
+            continue
+        if text is None:
+            refused[index] = is_required
+            continue
+        texts[index] = f',"{name}":{orjson.dumps(text).decode()}'
+        if len(remembered) < _REMEMBERED:
+            remembered[values[index]] = texts[index]
+    return texts, refused
+
+
+def _contact_texts(
+    name: str, kind: ContactKind, check: Check, vault: Vault, values: list[Any]
+) -> ColumnTexts:
+    plain: list[str | None] = []
+    refused: list[bool] = []
+    for value in values:
+        try:
+            plain.append(check(value))
+            refused.append(False)
+        except ValueError:
+            plain.append(None)
+            refused.append(True)
+    refs = tokenise_plain(vault, kind, {text for text in plain if text})
+    texts, _, hashed = _key_texts([contact_keys(name, t, refs) if t else {} for t in plain])
+    return texts, refused, hashed
+
+
+def _unknown_texts(model: PayloadModel, name: str, vault: Vault, values: list[Any]) -> ColumnTexts:
+    plain = [plain_text(value) for value in values]
+    safe = safe_name(model, name)
+    contacts = {text for text in plain if text and looks_like_contact(name, text)}
+    refs = tokenise_plain(vault, "other", contacts)
+    keys = [
+        {} if not text else contact_keys(safe, text, refs) if text in contacts else {safe: text}
+        for text in plain
+    ]
+    return _key_texts(keys)
+
+
+def _key_texts(keys: list[dict[str, str]]) -> ColumnTexts:
+    texts = ["," + orjson.dumps(one).decode()[1:-1] if one else "" for one in keys]
+    return texts, [False] * len(keys), [len(one) > 1 for one in keys]
