@@ -1,0 +1,94 @@
+{#- Value of a row of seed metric_parameters. -#}
+{% macro parameter(name, data_type) -%}
+    (
+        select cast(parameters.value as {{ data_type }})
+        from {{ ref('metric_parameters') }} as parameters
+        where parameters.name = '{{ name }}'
+    )
+{%- endmacro %}
+
+{#- True for orders that may ever count for members: neither a test nor an employee's. Both flags
+    are corrections of what an order always was, so they restate history. ``orders`` is an alias
+    of fct_orders. -#}
+{% macro is_countable_order(orders) -%}
+    coalesce({{ orders }}.invalid_reason, 'none') not in ('test', 'employee')
+{%- endmacro %}
+
+{#- Number of the bucket of ``seconds`` width that a UTC timestamp falls into. -#}
+{% macro time_bucket_number(instant, seconds) -%}
+    {{ adapter.dispatch('time_bucket_number', 'regulars')(instant, seconds) }}
+{%- endmacro %}
+
+{% macro default__time_bucket_number(instant, seconds) -%}
+    cast(floor(epoch({{ instant }}) / nullif({{ seconds }}, 0)) as bigint)
+{%- endmacro %}
+
+{#- UTC timestamp moved by so many seconds. -#}
+{% macro add_seconds(instant, seconds) -%}
+    {{ adapter.dispatch('add_seconds', 'regulars')(instant, seconds) }}
+{%- endmacro %}
+
+{% macro default__add_seconds(instant, seconds) -%}
+    ({{ instant }} + to_seconds(cast({{ seconds }} as integer)))
+{%- endmacro %}
+
+{#- A list of the given expressions. -#}
+{% macro list_of(parts) -%}
+    {{ adapter.dispatch('list_of', 'regulars')(parts) }}
+{%- endmacro %}
+
+{% macro default__list_of(parts) -%}
+    [{{ parts | join(', ') }}]
+{%- endmacro %}
+
+{#- Every date from one to another, both included, as a list. -#}
+{% macro dates_between(first_date, last_date) -%}
+    {{ adapter.dispatch('dates_between', 'regulars')(first_date, last_date) }}
+{%- endmacro %}
+
+{% macro default__dates_between(first_date, last_date) -%}
+    list_transform(
+        range(0, ({{ last_date }} - {{ first_date }}) + 1),
+        lambda step: {{ first_date }} + cast(step as integer)
+    )
+{%- endmacro %}
+
+{#- Date at a wall clock given as 'HH:MM', as a local timestamp. -#}
+{% macro at_wall_clock(day, clock) -%}
+    {{ adapter.dispatch('at_wall_clock', 'regulars')(day, clock) }}
+{%- endmacro %}
+
+{% macro default__at_wall_clock(day, clock) -%}
+    cast(cast({{ day }} as varchar) || ' ' || {{ clock }} || ':00' as timestamp)
+{%- endmacro %}
+
+{#- Bucket 0..9999 of a member under a salt (definitions 4.8): the first 32 bits of an MD5. -#}
+{% macro holdout_bucket(salt, member) -%}
+    {{ adapter.dispatch('holdout_bucket', 'regulars')(salt, member) }}
+{%- endmacro %}
+
+{% macro default__holdout_bucket(salt, member) -%}
+    cast(
+        cast('0x' || left(md5({{ salt }} || ':' || {{ member }}), 8) as bigint) % 10000 as integer
+    )
+{%- endmacro %}
+
+{#- Id of a message (hex, 32 characters): the decision about it is committed once under this id. -#}
+{% macro message_id(campaign, member_key, channel, occasion) -%}
+    {{ adapter.dispatch('message_id', 'regulars')(campaign, member_key, channel, occasion) }}
+{%- endmacro %}
+
+{% macro default__message_id(campaign, member_key, channel, occasion) -%}
+    left(
+        sha256(
+            {{ campaign }} || '|' || cast({{ member_key }} as varchar)
+            || '|' || {{ channel }} || '|' || {{ occasion }}
+        ),
+        32
+    )
+{%- endmacro %}
+
+{#- Key of a campaign of config/campaigns: it belongs to a brand, not to a shop. -#}
+{% macro own_campaign_key(brand, campaign) -%}
+    {{ generate_key([brand, "'regulars'", campaign]) }}
+{%- endmacro %}

@@ -1,0 +1,25 @@
+select
+    message_id,
+    campaign,
+    brand,
+    platform,
+    shop,
+    member_key,
+    customer_key,
+    channel,
+    purpose,
+    occasion,
+    outcome,
+    arm,
+    reason,
+    is_final,
+    bucket,
+    planned_at,
+    contact_ref,
+    contact_hash,
+    coupon_code,
+    coupon_amount,
+    template,
+    as_of_date
+from {{ ref('int_activation__proposals') }}
+where audience = 'just_silent_coupon'

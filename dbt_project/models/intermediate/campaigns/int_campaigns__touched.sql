@@ -1,0 +1,97 @@
+{{ config(materialized='table') }}
+
+with identities as (
+    select * from {{ ref('dim_member_identities') }}
+),
+
+run as (
+    select
+        *,
+        {{ add_days(
+            'least(previous_as_of_date, as_of_date)',
+            '-' ~ parameter('decision_watch_days', 'integer')
+        ) }} as watched_after_date
+    from {{ source('ops', 'run') }}
+),
+
+run_shops as (
+    select * from {{ source('ops', 'run_shops') }}
+),
+
+pending_batches as (
+    select * from {{ source('ops', 'pending_batches') }}
+),
+
+sends as (
+    select * from {{ ref('stg_file__sends') }}
+),
+
+-- What names a message or a coupon and when; receipts find their buyer through the message.
+mentions as (
+    select
+        brand, platform, shop, customer_key, coalesce(sent_at, planned_at) as happened_at, _batch_id
+    from sends
+    union all
+    select
+        receipts.brand, receipts.platform, receipts.shop, sends.customer_key, receipts.occurred_at,
+        receipts._batch_id
+    from {{ ref('stg_file__receipts') }} as receipts
+    inner join sends
+        on receipts.send_key = sends.send_key
+    union all
+    select brand, platform, shop, customer_key, occurred_at, _batch_id
+    from {{ ref('stg_file__coupon_events') }}
+    where customer_key is not null
+    union all
+    select brand, platform, shop, customer_key, assigned_at, _batch_id
+    from {{ ref('stg_file__campaign_arms') }}
+    union all
+    -- A campaign that changed may watch its messages for longer.
+    select
+        campaigns.brand, campaigns.platform, campaigns.shop, sends.customer_key,
+        campaigns.modified_at, campaigns._batch_id
+    from {{ ref('stg_file__campaigns') }} as campaigns
+    inner join sends
+        on campaigns.campaign_key = sends.campaign_key
+),
+
+-- Evidence about messages of our own comes without a batch: whoever was decided about lately is
+-- looked at every night, for longer than any credit may still move.
+decided_members as (
+    select decisions.member_key
+    from {{ source('raw', 'state__decisions') }} as decisions
+    inner join run
+        on decisions.decided_on > run.watched_after_date
+),
+
+members as (
+    select touched.member_key
+    from {{ ref('int_members__touched') }} as touched
+    union
+    select decided_members.member_key
+    from decided_members
+    union
+    select identities.member_key
+    from mentions
+    inner join run_shops
+        on
+            mentions.brand = run_shops.brand
+            and mentions.platform = run_shops.platform
+            and mentions.shop = run_shops.shop
+    inner join identities
+        on mentions.customer_key = identities.customer_key
+    where
+        mentions._batch_id in (select batches.batch_id from pending_batches as batches)
+        or {{ became_visible('mentions.happened_at') }}
+)
+
+-- Customers, because facts carry nothing else; all of a member's, because credit is per person.
+select identities.customer_key
+from identities
+inner join members
+    on identities.member_key = members.member_key
+union
+-- Buyers in an arm who are not known as customers yet.
+select mentions.customer_key
+from mentions
+where mentions._batch_id in (select batches.batch_id from pending_batches as batches)

@@ -1,0 +1,92 @@
+{{ config(meta={'touched_relation': 'int_members__touched', 'touched_key': 'member_key'}) }}
+
+with identities as (
+    select *
+    from {{ ref('dim_member_identities') }}
+    where {{ only_touched('member_key', 'int_members__touched') }}
+),
+
+kinds as (
+    select * from {{ ref('advocacy_kinds') }}
+),
+
+automatic_texts as (
+    select * from {{ ref('automatic_review_texts') }}
+),
+
+run_shops as (
+    select * from {{ source('ops', 'run_shops') }}
+),
+
+-- What the platform wrote in the buyer's place is not the buyer's word.
+reviews as (
+    select
+        brand,
+        platform,
+        shop,
+        review_key as advocacy_key,
+        customer_key,
+        'reviews' as stream,
+        coalesce(result, 'unrated') as kind,
+        created_at as occurred_at
+    from {{ ref('stg_file__reviews') }}
+    where
+        photo_count > 0
+        or content not in (select texts.content from automatic_texts as texts)
+    qualify row_number() over (
+        partition by review_key
+        order by _extracted_at desc nulls last, _batch_id desc, _line desc
+    ) = 1
+),
+
+interactions as (
+    select
+        brand,
+        platform,
+        shop,
+        interaction_key as advocacy_key,
+        customer_key,
+        'interactions' as stream,
+        kind,
+        occurred_at
+    from {{ ref('stg_file__interactions') }}
+    qualify row_number() over (
+        partition by interaction_key
+        order by _extracted_at desc nulls last, _batch_id desc, _line desc
+    ) = 1
+),
+
+pieces as (
+    select * from reviews
+    union all
+    select * from interactions
+),
+
+advocacy as (
+    select
+        identities.member_key,
+        pieces.advocacy_key,
+        pieces.kind,
+        {{ to_local_date('pieces.occurred_at', 'run_shops.zone') }} as advocacy_date
+    from pieces
+    inner join identities
+        on pieces.customer_key = identities.customer_key
+    inner join kinds
+        on
+            pieces.stream = kinds.stream
+            and pieces.kind = kinds.kind
+            and kinds.is_advocacy
+    inner join run_shops
+        on
+            pieces.brand = run_shops.brand
+            and pieces.platform = run_shops.platform
+            and pieces.shop = run_shops.shop
+            and pieces.occurred_at < run_shops.visible_until
+)
+
+select
+    member_key,
+    min(advocacy_date) as first_advocacy_date,
+    count(*) as advocacy_count
+from advocacy
+group by member_key

@@ -1,0 +1,123 @@
+{{ config(meta={'touched_relation': 'int_members__touched', 'touched_key': 'member_key'}) }}
+
+with identities as (
+    select *
+    from {{ ref('dim_member_identities') }}
+    where {{ only_touched('member_key', 'int_members__touched') }}
+),
+
+refusals as (
+    select * from {{ source('raw', 'state__refusals') }}
+),
+
+present as (
+    select max(visible_until) as visible_until from {{ source('ops', 'run_shops') }}
+),
+
+profiles as (
+    select *
+    from {{ ref('int_members__profiles') }}
+    where {{ only_touched('member_key', 'int_members__touched') }}
+),
+
+-- A refusal without an instant was known when its record was. A grant without one proves nothing
+-- about when it was given, so any dated word beats it.
+dropped_words as (
+    select
+        member_key,
+        'sms' as channel,
+        sms_consent as word,
+        case when sms_consent = 'refused' then coalesce(sms_consent_at, known_at) else sms_consent_at end
+            as said_at,
+        0 as seq
+    from profiles
+    where sms_consent in ('granted', 'refused')
+    union all
+    select
+        member_key,
+        'email' as channel,
+        email_consent as word,
+        case
+            when email_consent = 'refused' then coalesce(email_consent_at, known_at)
+            else email_consent_at
+        end as said_at,
+        0 as seq
+    from profiles
+    where email_consent in ('granted', 'refused')
+),
+
+speakers as (
+    select
+        refusals.seq,
+        identities.member_key
+    from refusals
+    inner join identities
+        on refusals.member_key = identities.member_key
+    union
+    select
+        refusals.seq,
+        profiles.member_key
+    from refusals
+    inner join profiles
+        on
+            refusals.brand = profiles.brand
+            and refusals.contact_hash = profiles.phone_hash
+    where refusals.channel in ('sms', 'all')
+    union
+    select
+        refusals.seq,
+        profiles.member_key
+    from refusals
+    inner join profiles
+        on
+            refusals.brand = profiles.brand
+            and refusals.contact_hash = profiles.email_hash
+    where refusals.channel in ('email', 'all')
+),
+
+channels as (
+    select 'sms' as channel
+    union all
+    select 'email' as channel
+),
+
+recorded_words as (
+    select
+        speakers.member_key,
+        channels.channel,
+        case when refusals.kind = 'consent' then 'granted' else 'refused' end as word,
+        refusals.occurred_at as said_at,
+        refusals.seq
+    from speakers
+    inner join refusals
+        on speakers.seq = refusals.seq
+    inner join channels
+        on refusals.channel in (channels.channel, 'all')
+),
+
+words as (
+    select
+        words.*,
+        coalesce(words.said_at, timestamp '1970-01-01 00:00:00') < present.visible_until as is_visible,
+        {{ ordering([
+            "coalesce(words.said_at, timestamp '1970-01-01 00:00:00')",
+            "case when words.word = 'refused' then 1 else 0 end",
+            'words.seq',
+        ]) }} as sequence
+    from (
+        select * from dropped_words
+        union all
+        select * from recorded_words
+    ) as words
+    cross join present
+)
+
+select
+    member_key,
+    channel,
+    coalesce(max_by(word, sequence) filter (where is_visible), 'unknown') as consent,
+    max_by(said_at, sequence) filter (where is_visible) as consent_at,
+    -- Whoever refuses after the business date's end is not messaged that night either.
+    max_by(word, sequence) = 'refused' as is_refused_by_now
+from words
+group by member_key, channel

@@ -1,0 +1,86 @@
+{{ config(materialized='table') }}
+
+with identities as (
+    select * from {{ ref('dim_member_identities') }}
+),
+
+run as (
+    select
+        *,
+        {{ add_days(
+            'least(previous_as_of_date, as_of_date)', '-' ~ parameter('rfm_window_days', 'integer')
+        ) }} as leaving_after_date,
+        {{ add_days(
+            'greatest(previous_as_of_date, as_of_date)',
+            '-' ~ parameter('rfm_window_days', 'integer')
+        ) }} as leaving_until_date
+    from {{ source('ops', 'run') }}
+),
+
+run_shops as (
+    select * from {{ source('ops', 'run_shops') }}
+),
+
+refusals as (
+    select * from {{ source('raw', 'state__refusals') }}
+),
+
+member_records as (
+    select * from {{ ref('stg_file__members') }}
+),
+
+touched_customers as (
+    select customer_key from {{ ref('int_customers__touched') }}
+    union
+    -- A member's record shows from its own instant on, which is not the enrolment's.
+    select records.customer_key
+    from member_records as records
+    inner join run_shops
+        on
+            records.brand = run_shops.brand
+            and records.platform = run_shops.platform
+            and records.shop = run_shops.shop
+    where {{ became_visible('records.modified_at') }}
+    union
+    -- An order that leaves the RFM window changes its member although nothing happened to it.
+    select orders.customer_key
+    from {{ ref('fct_orders') }} as orders
+    inner join run
+        on
+            orders.paid_date > run.leaving_after_date
+            and orders.paid_date <= run.leaving_until_date
+),
+
+-- Recorded words have no batch and may arrive long after they were said; whoever has spoken is
+-- looked at every night, which is cheap because few have.
+refusing_members as (
+    select refusals.member_key
+    from refusals
+    where refusals.member_key is not null
+    union
+    select identities.member_key
+    from refusals
+    inner join member_records as records
+        on
+            refusals.brand = records.brand
+            and refusals.contact_hash in (records.phone_hash, records.email_hash)
+    inner join identities
+        on records.customer_key = identities.customer_key
+)
+
+select identities.member_key
+from touched_customers
+inner join identities
+    on touched_customers.customer_key = identities.customer_key
+union
+select handed_on.key as member_key
+from {{ source('ops', 'touched_keys') }} as handed_on
+where handed_on.subject = 'members'
+union
+select refusing_members.member_key
+from refusing_members
+union
+select identities.member_key
+from identities
+inner join run
+    on run.previous_as_of_date is null

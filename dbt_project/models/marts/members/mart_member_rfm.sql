@@ -1,0 +1,197 @@
+{#- Rewritten every night: recency changes for everyone. -#}
+{{ config(materialized='table') }}
+
+with run as (
+    select * from {{ source('ops', 'run') }}
+),
+
+buyers as (
+    select
+        member_values.*,
+        run.as_of_date,
+        {{ days_between('member_values.last_valid_order_date', 'run.as_of_date') }} as recency_days,
+        case
+            when {{ parameter('frequency_grain', 'varchar') }} = 'day'
+                then member_values.window_order_day_count
+            else member_values.window_order_count
+        end as frequency_count,
+        cast(
+            member_values.window_net_amount / nullif(member_values.window_order_count, 0)
+            as decimal(18, 2)
+        ) as aov_amount
+    from {{ ref('int_rfm__member_values') }} as member_values
+    cross join run
+    where member_values.lifetime_order_count > 0
+),
+
+advocates as (
+    select * from {{ ref('int_members__advocacy') }}
+),
+
+windows as (
+    select
+        activity_stage,
+        last_day,
+        coalesce(lag(last_day) over (order by stage_rank) + 1, 0) as first_day
+    from {{ ref('lifecycle_windows') }}
+    where valid_from <= {{ as_of_date() }}
+    qualify valid_from = max(valid_from) over ()
+),
+
+count_rules as (
+    select
+        max(min_valid_orders) filter (where count_stage = 'new') as new_min,
+        max(min_valid_orders) filter (where count_stage = 'returning') as returning_min,
+        max(min_valid_orders) filter (where count_stage = 'loyal') as loyal_min,
+        max(min_valid_orders) filter (where count_stage = 'fan') as fan_min
+    from (
+        select *
+        from {{ ref('count_stages') }}
+        where valid_from <= {{ as_of_date() }}
+        qualify valid_from = max(valid_from) over ()
+    ) as in_force
+),
+
+aov_bands as (
+    select * from {{ ref('aov_bands') }}
+),
+
+frequency_cuts as (
+    select
+        frequency_score,
+        min_orders,
+        lead(min_orders) over (order by min_orders) as next_min_orders
+    from {{ ref('rfm_frequency_cuts') }}
+),
+
+thresholds as (
+    select * from {{ ref('int_rfm__thresholds') }}
+),
+
+-- Means as sum and count, compared by multiplication: exact, where a rounded mean is not.
+means as (
+    select
+        brand,
+        currency,
+        count(*) as buyer_count,
+        sum(recency_days) as recency_sum,
+        sum(frequency_count) as frequency_sum,
+        sum(window_net_amount) as monetary_sum
+    from buyers
+    where window_order_count > 0
+    group by brand, currency
+),
+
+scored as (
+    select
+        buyers.*,
+        windows.activity_stage as recency_band,
+        case
+            when buyers.frequency_count >= count_rules.fan_min and advocates.member_key is not null
+                then 'fan'
+            when buyers.frequency_count >= count_rules.loyal_min then 'loyal'
+            when buyers.frequency_count >= count_rules.returning_min then 'returning'
+            when buyers.frequency_count >= count_rules.new_min then 'new'
+        end as frequency_band,
+        aov_bands.band as aov_band,
+        frequency_cuts.frequency_score as frequency_cut_score,
+        thresholds.version as threshold_version,
+        5
+        - case when buyers.recency_days >= thresholds.recency_q20 + 1 then 1 else 0 end
+        - case when buyers.recency_days >= thresholds.recency_q40 + 1 then 1 else 0 end
+        - case when buyers.recency_days >= thresholds.recency_q60 + 1 then 1 else 0 end
+        - case when buyers.recency_days >= thresholds.recency_q80 + 1 then 1 else 0 end
+            as recency_score,
+        1
+        + case when buyers.frequency_count >= thresholds.frequency_q20 + 1 then 1 else 0 end
+        + case when buyers.frequency_count >= thresholds.frequency_q40 + 1 then 1 else 0 end
+        + case when buyers.frequency_count >= thresholds.frequency_q60 + 1 then 1 else 0 end
+        + case when buyers.frequency_count >= thresholds.frequency_q80 + 1 then 1 else 0 end
+            as frequency_score,
+        1
+        + case when cast(buyers.window_net_amount as double) > thresholds.monetary_q20 then 1 else 0 end
+        + case when cast(buyers.window_net_amount as double) > thresholds.monetary_q40 then 1 else 0 end
+        + case when cast(buyers.window_net_amount as double) > thresholds.monetary_q60 then 1 else 0 end
+        + case when cast(buyers.window_net_amount as double) > thresholds.monetary_q80 then 1 else 0 end
+            as monetary_score,
+        case
+            when buyers.recency_days * means.buyer_count < means.recency_sum then 1
+            else 0
+        end as recency_bit,
+        case
+            when buyers.frequency_count * means.buyer_count > means.frequency_sum then 1
+            else 0
+        end as frequency_bit,
+        case
+            when buyers.window_net_amount * means.buyer_count > means.monetary_sum then 1
+            else 0
+        end as monetary_bit
+    from buyers
+    cross join count_rules
+    left join advocates
+        on buyers.member_key = advocates.member_key
+    left join windows
+        on
+            buyers.recency_days >= windows.first_day
+            and buyers.recency_days <= coalesce(windows.last_day, buyers.recency_days)
+    left join aov_bands
+        on
+            buyers.currency = aov_bands.currency
+            and (
+                buyers.aov_amount > aov_bands.lower_amount
+                or (buyers.aov_amount = aov_bands.lower_amount and aov_bands.is_lower_included)
+            )
+            and (
+                aov_bands.upper_amount is null
+                or buyers.aov_amount < aov_bands.upper_amount
+                or (buyers.aov_amount = aov_bands.upper_amount and aov_bands.is_upper_included)
+            )
+    left join frequency_cuts
+        on
+            buyers.frequency_count >= frequency_cuts.min_orders
+            and buyers.frequency_count
+            < coalesce(frequency_cuts.next_min_orders, buyers.frequency_count + 1)
+    left join thresholds
+        on buyers.brand = thresholds.brand
+    left join means
+        on
+            buyers.brand = means.brand
+            and buyers.currency = means.currency
+)
+
+select
+    scored.member_key,
+    scored.brand,
+    scored.as_of_date,
+    scored.currency,
+    scored.first_valid_order_date,
+    scored.last_valid_order_date,
+    scored.recency_days,
+    cast(scored.window_order_count as integer) as window_order_count,
+    cast(scored.window_order_day_count as integer) as window_order_day_count,
+    scored.window_net_amount,
+    scored.aov_amount,
+    cast(scored.lifetime_order_count as integer) as lifetime_order_count,
+    cast(scored.lifetime_order_day_count as integer) as lifetime_order_day_count,
+    scored.lifetime_net_amount,
+    cast(scored.other_currency_order_count as integer) as other_currency_order_count,
+    scored.recency_band,
+    scored.frequency_band,
+    scored.aov_band,
+    scored.frequency_cut_score,
+    case when scored.recency_score is null then 'no_thresholds' else 'ready' end as score_readiness,
+    scored.threshold_version,
+    scored.recency_score,
+    scored.frequency_score,
+    scored.monetary_score,
+    scored.recency_bit,
+    scored.frequency_bit,
+    scored.monetary_bit,
+    classes.rfm_class,
+    classes.label_zh as rfm_class_zh
+from scored
+left join {{ ref('rfm_classes') }} as classes
+    on
+        scored.recency_bit = classes.recency_bit
+        and scored.frequency_bit = classes.frequency_bit
+        and scored.monetary_bit = classes.monetary_bit
