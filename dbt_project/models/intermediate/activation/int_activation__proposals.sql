@@ -402,11 +402,11 @@ room_by_cap as (
     inner join caps
         on
             reachable.purpose = caps.purpose
-            and caps.channel in (reachable.channel, 'any')
+            and caps.channel in (reachable.channel, 'all')
     left join ledger_matches
         on
             reachable.message_id = ledger_matches.message_id
-            and caps.channel in (ledger_matches.channel, 'any')
+            and caps.channel in (ledger_matches.channel, 'all')
             and ledger_matches.earlier_planned_at
             > {{ add_hours('reachable.planned_at', '-caps.window_hours') }}
     group by reachable.message_id, caps.channel, caps.window_hours
