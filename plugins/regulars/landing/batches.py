@@ -375,7 +375,9 @@ def _plain_blocks(path: Path) -> Iterator[bytes]:
         ) from None
 
 
-def remove_debris(settings: Settings, source: str, platform: str, shop: str) -> int:
+def remove_debris(
+    settings: Settings, source: str, platform: str, shop: str, stream: str = "*"
+) -> int:
     """Delete what killed runs left of a shop's batches; the number of files deleted.
 
     Only for the holder of the run lease: another run's unfinished batch looks the same.
@@ -385,7 +387,8 @@ def remove_debris(settings: Settings, source: str, platform: str, shop: str) -> 
     landing = settings.landing_dir / base
     with landing_errors(landing):
         for root in (landing, settings.quarantine_dir / base):
-            for path in [*root.glob("*/*/*.part"), *root.glob(f"*/*/*{DATA_SUFFIX}")]:
+            found = [*root.glob(f"{stream}/*/*.part"), *root.glob(f"{stream}/*/*{DATA_SUFFIX}")]
+            for path in found:
                 name = path.name.removesuffix(DATA_SUFFIX) + MANIFEST_SUFFIX
                 marker = landing / path.relative_to(root).parent / name
                 if path.suffix == ".part" or not marker.exists():

@@ -14,6 +14,7 @@ from regulars.landing.batches import (
     batch_id_of,
     find_by_content,
     landing_errors,
+    remove_debris,
     write_durably,
 )
 from regulars.landing.results import LandingFailure, LandingResult
@@ -58,15 +59,19 @@ def land_inbox(
     """
     if not shop.inbox:
         return LandingResult()
+    remove_debris(settings, SOURCE, shop.platform, shop.shop)
     landing = _InboxLanding(settings, shop, vault, run_id, window_date, clock or SystemClock())
     with landing_errors(settings.inbox_dir / shop.shop):
         for drop in take_drops(settings.inbox_dir, shop.shop, CONTRACT):
             progress(landing.land(drop))
-        for stray in find_strays(settings.inbox_dir, shop.shop, CONTRACT):
-            name = f"{stray.stream}/{stray.name}".strip("/")
-            progress(landing.fail(stray.stream, stray.name, f"{name} {stray.reason}"))
+        strays = find_strays(settings.inbox_dir, shop.shop, CONTRACT)
+    for stray in strays:
+        progress(f"not taken from the inbox: {stray}")
     return LandingResult(
-        tuple(landing.batches.values()), frozenset(landing.known), (), tuple(landing.failures)
+        tuple(landing.batches.values()),
+        frozenset(landing.known),
+        failures=tuple(landing.failures),
+        strays=tuple(strays),
     )
 
 

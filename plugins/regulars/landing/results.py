@@ -1,7 +1,7 @@
 """What a landing leaves behind: batches, and what could not be landed, by name."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import overload
 
 from regulars.errors import QuarantineExceeded, RegularsError, SourceError
@@ -42,12 +42,14 @@ class LandingResult(Sequence[BatchManifest]):
         known_ids: ids of the batches that had landed before.
         completed: windows that were read to their end without a gap.
         failures: what did not land; everything else did.
+        strays: what lies in the inbox and will never be taken, with the reason: a warning.
     """
 
     batches: tuple[BatchManifest, ...] = ()
     known_ids: frozenset[str] = frozenset()
     completed: tuple[Window, ...] = ()
-    failures: tuple[LandingFailure, ...] = field(default=())
+    failures: tuple[LandingFailure, ...] = ()
+    strays: tuple[str, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> BatchManifest: ...

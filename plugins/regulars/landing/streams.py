@@ -13,7 +13,7 @@ from regulars.errors import (
     SourceError,
     SourceUnavailable,
 )
-from regulars.landing.batches import BatchWriter, Origin, Place
+from regulars.landing.batches import BatchWriter, Origin, Place, remove_debris
 from regulars.landing.results import LandingFailure, LandingResult
 from regulars.landing.writing import write_records
 from regulars.progress import report
@@ -102,6 +102,8 @@ class _Landing:
         self._failures: list[LandingFailure] = []
 
     def run(self, window: Window) -> LandingResult:
+        shop = self._shop
+        remove_debris(self._settings, shop.source, shop.platform, shop.shop, self._stream)
         hopeless: SourceError | None = None
         in_a_row = 0
         for piece in self._source.windows(self._shop, self._stream, window):

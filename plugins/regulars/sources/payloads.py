@@ -245,6 +245,8 @@ def _unwrapped(text: str) -> str:
 def _id(value: object) -> str | None:
     if type(value) is str and value.isalnum() and len(value) <= _ID_LENGTH:
         return value
+    if type(value) is int:
+        return str(value)
     text = as_text(value)
     if text is None:
         return None
@@ -275,7 +277,7 @@ def _contact(value: object) -> str | None:
 
 
 def _amount(value: object) -> str | None:
-    if type(value) is str and _AMOUNT.fullmatch(value):
+    if type(value) is str and _AMOUNT.fullmatch(value) and value.isascii():
         return value
     text = _plain_number(value)
     if text is None or _AMOUNT.fullmatch(text):
@@ -294,7 +296,7 @@ def _decimal(value: object) -> str | None:
 
 
 def _integer(value: object) -> str | None:
-    if type(value) is str and _INTEGER.fullmatch(value):
+    if type(value) is str and _INTEGER.fullmatch(value) and value.isascii():
         return value
     text = _plain_number(value)
     if text is None:

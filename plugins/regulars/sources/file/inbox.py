@@ -48,15 +48,6 @@ class Drop:
         _ok_of(self.path).unlink(missing_ok=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Stray:
-    """Something in the inbox that cannot be taken; it stays where it is."""
-
-    stream: str
-    name: str
-    reason: str
-
-
 def take_drops(inbox: Path, shop: str, streams: Iterable[str]) -> Iterator[Drop]:
     """Take what is ready, one file at a time; first what an earlier, killed run left taken.
 
@@ -69,22 +60,23 @@ def take_drops(inbox: Path, shop: str, streams: Iterable[str]) -> Iterator[Drop]
             yield _take(path, taken, stream)
 
 
-def find_strays(inbox: Path, shop: str, streams: Iterable[str]) -> list[Stray]:
-    """Folders and files of a shop that nobody will ever take, with the reason."""
+def find_strays(inbox: Path, shop: str, streams: Iterable[str]) -> list[str]:
+    """Folders and files of a shop that will never be taken as they are, with the reason."""
     known = set(streams)
-    strays: list[Stray] = []
+    strays: list[str] = []
     for folder in _entries(inbox / shop):
+        name = f"{shop}/{folder.name}"
         if not folder.is_dir():
-            strays.append(Stray("", folder.name, "lies outside a stream's folder"))
+            strays.append(f"{name} lies outside a stream's folder")
         elif folder.name not in known:
             if any(_entries(folder)):
-                strays.append(Stray(folder.name, "", "no stream has this name"))
+                strays.append(f"{name}/ is not the name of a stream")
         else:
-            strays.extend(
-                Stray(folder.name, path.name, "is neither .csv, .parquet nor .xlsx")
+            strays += [
+                f"{name}/{path.name} is neither .csv, .parquet nor .xlsx"
                 for path in _entries(folder)
                 if path.suffix not in (".part", ".ok") and kind_of(path) is None
-            )
+            ]
     return strays
 
 

@@ -38,7 +38,7 @@ after a crash it is found there again |
 | Twice | a file with the same SHA-256 as one landed before is the same batch: nothing is added |
 | Refused as a whole | not readable as its format, cut in the middle, no header with the required \
 columns, a column named twice. The file is kept encrypted in `data/quarantine/` with its reason, \
-the others go on; send it again complete, or open it with `regulars landing unseal` |
+the others go on; send it again, complete |
 | Refused records | records that break the contract are quarantined with line and reasons; the \
 others land. Above `quarantine_share` of config/shops.yml the run fails after landing the rest |
 

@@ -2,7 +2,7 @@
 
 | answer | reaction |
 |---|---|
-| HTTP 429 and 5xx, timeouts, broken connections | again, waiting twice as long each time |
+| HTTP 429, 5xx, timeout, broken connection | again, waiting twice as long or as Retry-After says |
 | no JSON (cut in the middle, an HTML page) | again; then SourceUnavailable |
 | ``isp.*``, code 10, code 8 | again, waiting twice as long each time |
 | a ban that names its seconds | those seconds and one more, then again |
@@ -37,6 +37,7 @@ from regulars.sources.taobao_top.auth import TopCredentials, signed_parameters
 _BAN = re.compile(r"ban will last for (\d+) more second")
 _CODE = re.compile(r"[A-Za-z0-9_.:\-]{1,120}")
 
+_LONGEST_RETRY_AFTER = 300.0
 _DAILY_QUOTA = "accesscontrol.limited-by-app-access-count"
 _QUOTA_CODES = frozenset({4, 5, 6})
 _THROTTLED = frozenset({7, 8})
@@ -89,7 +90,9 @@ class TopClient:
         timeout_seconds: float = 30.0,
     ) -> None:
         self._credentials = credentials
-        self._http = httpx.Client(transport=transport, timeout=timeout_seconds)
+        # Reading the certificates takes a quarter of a second: not for a shop on loopback.
+        is_encrypted = credentials.gateway.startswith("https:")
+        self._http = httpx.Client(transport=transport, timeout=timeout_seconds, verify=is_encrypted)
         self._sleep = sleep
         self._machine_now = machine_now
         self.policy = policy or RetryPolicy()
@@ -136,7 +139,7 @@ class TopClient:
         with _transport_faults():
             answer = self._http.post(self._credentials.gateway, data=signed)
         if answer.status_code == 429 or answer.status_code >= 500:
-            raise _Repeat(f"HTTP {answer.status_code}")
+            raise _Repeat(f"HTTP {answer.status_code}", _retry_after(answer))
         if answer.status_code in (401, 403):
             raise _authentication(f"HTTP {answer.status_code}", method)
         if answer.status_code != 200:
@@ -146,6 +149,11 @@ class TopClient:
                 next_step="check the gateway address in the connection's host",
             )
         return _body(_parsed(answer), method)
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    text = answer.headers.get("Retry-After", "")
+    return min(float(text), _LONGEST_RETRY_AFTER) if text.isdecimal() else None
 
 
 @contextmanager
