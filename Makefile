@@ -5,8 +5,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
-# .env gives what the environment does not already say.
-REGULARS := $(BIN)/dotenv -f .env run --no-override -- $(BIN)/regulars
+REGULARS := $(BIN)/regulars
 PYTEST := $(BIN)/python -m pytest
 
 # Containers set it; without bytecode every Airflow process starts four times slower.
@@ -54,15 +53,16 @@ format: bootstrap ## Let ruff and sqlfluff rewrite what they can
 	@scripts/lint_sql.sh fix
 
 bench-demo: bootstrap ## Measure the demo's nights, medians of three, into docs/performance.md
-	@$(BIN)/dotenv -f .env run --no-override -- $(BIN)/python scripts/bench_demo.py $(ARGS)
+	@$(BIN)/python scripts/bench_demo.py $(ARGS)
 
 # --- Maintain
-docs: bootstrap ## Write docs/reference/settings.md anew
+docs: bootstrap ## Write the generated pages of docs/reference anew
 	@$(BIN)/python scripts/write_settings_reference.py
+	@$(BIN)/python -m regulars.sources.file.reference
 
 lock: bootstrap ## Resolve pyproject.toml into requirements.lock (ARGS=--upgrade moves versions)
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-		--extra dev pyproject.toml --output-file requirements.lock $(ARGS)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate --extra dev pyproject.toml --output-file requirements.lock $(ARGS)
 
 clean: ## Remove caches and build products; .venv, .env, .airflow and data stay
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs

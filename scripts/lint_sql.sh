@@ -10,4 +10,7 @@ trap 'rm -rf "$scratch"' EXIT
 export DBT_TARGET_PATH="$scratch/target" DBT_LOG_PATH="$scratch/logs"
 export REGULARS_WAREHOUSE_PATH=":memory:" REGULARS_MARTS_PATH=":memory:"
 
-.venv/bin/sqlfluff "${1:-lint}" --disable-progress-bar dbt_project/models dbt_project/tests
+folders=(dbt_project/models)
+if compgen -G "dbt_project/tests/*.sql" >"$scratch/tests"; then folders+=(dbt_project/tests); fi
+
+.venv/bin/sqlfluff "${1:-lint}" --processes 0 --disable-progress-bar "${folders[@]}"

@@ -4,6 +4,7 @@ import ast
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,13 +35,14 @@ class Import:
         return self.name.partition(".")[0]
 
 
+@cache
 def imports_of(source: str, module: str) -> list[Import]:
     """The imports of ``source``, which is the module named ``module`` (for relative imports)."""
     found: list[Import] = []
 
     def visit(node: ast.AST, at_load: bool) -> None:
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            if isinstance(child, ast.If) and _is_for_type_checkers(child.test):
                 continue
             if isinstance(child, ast.Import):
                 found.extend(Import(alias.name, child.lineno, at_load) for alias in child.names)
@@ -59,6 +61,11 @@ def imports_of(source: str, module: str) -> list[Import]:
 
     visit(ast.parse(source), True)
     return found
+
+
+def _is_for_type_checkers(test: ast.expr) -> bool:
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+    return name == "TYPE_CHECKING"
 
 
 def module_name(path: Path) -> str:

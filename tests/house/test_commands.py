@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import typer.main
 import yaml
 
+from regulars.cli import app
 from tests.house.repository import ROOT, repository_files
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -62,11 +64,6 @@ def test_every_make_command_in_the_documents_exists() -> None:
 
 
 def test_every_regulars_command_in_the_documents_exists() -> None:
-    if not (ROOT / "plugins/regulars/cli.py").exists():
-        pytest.skip("the command line is not there yet")
-    import typer.main
-    from regulars.cli import app
-
     commands = set(typer.main.get_group(app).commands)
     used = set(re.findall(r"\$\(REGULARS\) ([a-z-]+)", MAKEFILE))
     for path in repository_files("*.md", "plugins/regulars/*.py"):

@@ -1,31 +1,21 @@
 """.env.example says everything that can be set, and bootstrap makes a safe .env of it."""
 
 import base64
-import importlib.util
 import json
 import re
 import stat
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from dotenv import dotenv_values
 
 from regulars.settings import Settings
 from tests.house.repository import ROOT
+from tests.house.scripts import load_script
 
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
-
-
-def load_script(name: str) -> ModuleType:
-    """A script of scripts/, as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 init_env = load_script("init_env")
