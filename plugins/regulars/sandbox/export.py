@@ -84,13 +84,17 @@ class DroppedFile:
 
 
 def export_history(
-    inbox: Path, shop: str, book: OrderBook, until: date = HISTORY_UNTIL
+    inbox: Path,
+    shop: str,
+    book: OrderBook,
+    until: date = HISTORY_UNTIL,
+    streams: Sequence[str] = HISTORY_STREAMS,
 ) -> list[DroppedFile]:
-    """Drop the state of the whole shop as of ``until`` 00:00 local, all streams.
+    """Drop the state of the whole shop as of ``until`` 00:00 local.
 
     Files go to ``<inbox>/<shop>/<stream>/``; ``until`` is the first day that is not included.
     """
-    return _drop(inbox, shop, book, _BEGINNING, until, HISTORY_STREAMS, f"until-{until}")
+    return _drop(inbox, shop, book, _BEGINNING, until, streams, f"until-{until}")
 
 
 def export_events(
@@ -208,7 +212,7 @@ def _order_lines(view: _View) -> dict[str, Any]:
         "line_id": _whole_text(disguise.line_ids(tids, position, np.repeat(counts, counts))),
         "product_id": product_ids,
         "sku_id": product_ids,
-        "title": pa.array(book.article_titles, pa.string()).take(article),
+        "title": pa.array(book.article_title.tolist(), pa.string()).take(article),
         "quantity": _whole_text(book.line_quantity[lines]),
         "goods_amount": _money_text(book.line_goods[lines]),
         "discount_amount": _money_text(book.line_goods[lines] - book.line_paid[lines]),

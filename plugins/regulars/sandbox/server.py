@@ -186,6 +186,7 @@ def serve(
     book = OrderBook.load(folder)
     shop = SandboxShop(book, access, now=now, limits=limits)
     merchant = Merchant(inbox, shop_code, book, folder / "drops.json") if inbox else None
+    book.warm_up()
     gc.collect()
     gc.freeze()  # the book stays for good: collecting garbage need not look at it again
     if on_ready is not None:
@@ -250,7 +251,8 @@ class SandboxServer(_Remote):
             extract(sandbox.router_url, TEST_ACCESS)
 
     It listens on a free port and accepts calls from the moment the context is entered. ``shop``
-    is the served shop; tests may read it and set its clock and faults directly.
+    is the served shop; tests may read it and set its clock and faults directly. With an ``inbox``
+    the shop's merchant drops files there as the clock is moved over HTTP.
     """
 
     def __init__(
@@ -261,10 +263,15 @@ class SandboxServer(_Remote):
         access: Access = TEST_ACCESS,
         limits: Limits | None = None,
         check_timestamp: bool = True,
+        inbox: Path | None = None,
+        shop_code: str = DEFAULT_SHOP,
     ) -> None:
         self.access = access
+        book = OrderBook.load() if book is None else book
+        memory = inbox.with_name(f"drops-{shop_code}.json") if inbox else None
+        self._merchant = Merchant(inbox, shop_code, book, memory) if inbox and memory else None
         self.shop = SandboxShop(
-            OrderBook.load() if book is None else book,
+            book,
             access,
             now=now,
             limits=limits,
@@ -275,7 +282,8 @@ class SandboxServer(_Remote):
     def __enter__(self) -> "SandboxServer":
         listener = _listen("127.0.0.1", 0)
         self.port = listener.getsockname()[1]
-        self._server = _AnnouncingServer(_uvicorn_config(self.shop), self._started)
+        config = _uvicorn_config(self.shop, self._merchant)
+        self._server = _AnnouncingServer(config, self._started)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, daemon=True
         )

@@ -286,9 +286,8 @@ def _unit_prices(page: TradePage) -> Column:
 
 
 def _titles(page: "TradePage | RefundPage") -> Column:
-    return list(
-        map(page.book.article_titles.__getitem__, page.book.line_article[page.lines].tolist())
-    )
+    titles: list[str] = page.book.article_title[page.book.line_article[page.lines]].tolist()
+    return titles
 
 
 def _coupon_share(page: TradePage) -> Int64s:
