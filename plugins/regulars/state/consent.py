@@ -118,6 +118,7 @@ def _about(
             for row in connection.execute(
                 select(refusals).where(refusals.c.brand == brand, condition)
             ):
-                record = dict(row._mapping)
-                found[record.pop("seq")] = ConsentRecord(**record)
+                columns = dict(row._mapping)
+                seq = columns.pop("seq")
+                found[seq] = ConsentRecord(**columns)
     return [found[seq] for seq in sorted(found)]

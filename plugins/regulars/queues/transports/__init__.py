@@ -10,11 +10,9 @@ from regulars.queues.transports.handover import (
     Outlet,
     QueueRow,
     Transport,
-    instant_text,
 )
 
 __all__ = ["BatchName", "FileQueue", "Outlet", "QueueRow", "Transport", "transport_for"]
-__all__ += ["instant_text"]
 
 
 def transport_for(url: str) -> Transport:
@@ -28,6 +26,15 @@ def transport_for(url: str) -> Transport:
     scheme = urlsplit(url).scheme
     if scheme == "file":
         return FileQueue(Path(unquote(url.removeprefix("file://"))))
+    # Imported when chosen: a night with files needs no broker's client.
+    if scheme in ("amqp", "amqps"):
+        from regulars.queues.transports.rabbitmq import RabbitQueue
+
+        return RabbitQueue(url)
+    if scheme in ("redis", "rediss"):
+        from regulars.queues.transports.redis_stream import RedisQueue
+
+        return RedisQueue(url)
     raise ConfigError(
         f"there is no queue for the scheme {scheme!r}",
         where="REGULARS_QUEUE_URL",

@@ -84,7 +84,7 @@ class Transport(Protocol):
     """Where messages leave to."""
 
     def open(self) -> AbstractContextManager[Outlet]:
-        """Open it for one export; a second exporter waits or fails.
+        """Open it for one export.
 
         Raises:
             QueueError: it cannot be reached.

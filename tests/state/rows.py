@@ -1,0 +1,69 @@
+"""Proposals as the activation models make them, for tests of state and queues."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from regulars.state import message_id_of
+
+DAY = date(2017, 10, 1)
+PLANNED = datetime(2017, 10, 2, 2, tzinfo=UTC)
+"""10:00 in Shanghai on the day after."""
+
+
+class ManualClock:
+    """A clock that only tests move."""
+
+    def __init__(self, now: datetime = datetime(2026, 11, 1, tzinfo=UTC)) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **amount: float) -> None:
+        self.now += timedelta(**amount)
+
+
+def member(number: int) -> UUID:
+    return UUID(int=number)
+
+
+def proposal(number: int, **changes: Any) -> dict[str, Any]:
+    """A message to member ``number``; ``changes`` replace columns, the message id follows."""
+    row: dict[str, Any] = {
+        "campaign": "gift",
+        "brand": "demo",
+        "platform": "taobao",
+        "shop": "grocer",
+        "member_key": member(number),
+        "customer_key": UUID(int=number + 10**6),
+        "channel": "sms",
+        "purpose": "marketing",
+        "occasion": "2017-09-01",
+        "outcome": "send",
+        "arm": "treatment",
+        "reason": None,
+        "is_final": True,
+        "bucket": 5000,
+        "planned_at": PLANNED.replace(tzinfo=None),
+        "contact_ref": f"tok_{number}",
+        "contact_hash": f"hash_{number}",
+        "coupon_code": "MONTH5",
+        "coupon_amount": "5.00",
+        "template": "gift",
+        "as_of_date": DAY,
+        **changes,
+    }
+    row.setdefault(
+        "message_id",
+        message_id_of(row["campaign"], row["member_key"], row["channel"], row["occasion"]),
+    )
+    return row
+
+
+def held_out(number: int, **changes: Any) -> dict[str, Any]:
+    return proposal(number, **{"outcome": "holdout", "arm": "holdout", "bucket": 3, **changes})
+
+
+def suppressed(number: int, reason: str = "refused", **changes: Any) -> dict[str, Any]:
+    return proposal(number, **{"outcome": "suppressed", "arm": None, "reason": reason, **changes})
