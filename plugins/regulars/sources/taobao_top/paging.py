@@ -90,7 +90,7 @@ def page_over(index: int) -> Page:
     """The page of at most 100 records that holds ``index`` and reaches furthest before it."""
     if index < LARGEST_PAGE:
         return Page(1, index + 1)
-    size = max(range(1, LARGEST_PAGE + 1), key=lambda size: (index % size, size))
+    _, size = max((index % size, size) for size in range(1, LARGEST_PAGE + 1))
     return Page(index // size + 1, size)
 
 
