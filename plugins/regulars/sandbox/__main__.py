@@ -38,6 +38,9 @@ def serve_command(
         Path | None,
         typer.Option(help="Folder of file drops: the merchant drops files as the clock moves."),
     ] = None,
+    households: Annotated[
+        int | None, typer.Option(help="Cut the shop to so many buyers; default all.")
+    ] = None,
     announce: Annotated[
         bool, typer.Option(help="Print only `ready PORT`, for programs that wait for it.")
     ] = False,
@@ -58,6 +61,7 @@ def serve_command(
         now=instant if instant.tzinfo else instant.replace(tzinfo=PLATFORM_ZONE),
         limits=Limits(calls_per_second=calls_per_second, daily_quota=daily_quota),
         inbox=inbox,
+        households=households,
         on_ready=ready,
     )
 

@@ -50,6 +50,7 @@ TEST_ACCESS = Access(
 
 
 DEFAULT_SHOP = "demo_grocer"
+_START_SECONDS = 30.0
 
 
 class _Endpoints:
@@ -165,6 +166,7 @@ def serve(
     limits: Limits | None = None,
     inbox: Path | None = None,
     shop_code: str = DEFAULT_SHOP,
+    households: int | None = None,
     on_ready: Callable[[int], None] | None = None,
 ) -> None:
     """Run the sandbox of this installation until SIGINT or SIGTERM.
@@ -172,7 +174,8 @@ def serve(
     It listens on ``host`` and ``port``, by default those of the settings (port 0 takes a free
     one), and calls ``on_ready`` with the port once calls are accepted. ``now`` (aware) is the
     shop's clock at the start. With an ``inbox``, the shop's merchant drops its files there as the
-    clock is moved: the history once, then each day's mailings and redemptions.
+    clock is moved: the history once, then each day's mailings and redemptions. ``households``
+    cuts the book to so many buyers, for tests.
 
     Raises:
         ConfigError: credentials are missing, the data is not installed, or the port is taken.
@@ -184,11 +187,16 @@ def serve(
     )
     folder = settings.data_dir / "sandbox"
     book = OrderBook.load(folder)
+    if households is not None:
+        book = book.cut(households)
     shop = SandboxShop(book, access, now=now, limits=limits)
     merchant = Merchant(inbox, shop_code, book, folder / "drops.json") if inbox else None
     book.warm_up()
     gc.collect()
-    gc.freeze()  # the book stays for good: collecting garbage need not look at it again
+    # The book stays for good, and a page makes a thousand dicts but no cycles: looking for garbage
+    # seldom serves a quarter more trades a second.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     if on_ready is not None:
         on_ready(listener.getsockname()[1])
     uvicorn.Server(_uvicorn_config(shop, merchant)).run(sockets=[listener])
@@ -288,7 +296,12 @@ class SandboxServer(_Remote):
             target=self._server.run, kwargs={"sockets": [listener]}, daemon=True
         )
         self._thread.start()
-        self._started.wait()
+        if not self._started.wait(timeout=_START_SECONDS):
+            raise SourceUnavailable(
+                "the sandbox did not start",
+                where=self.url,
+                next_step="read the error that its thread printed",
+            )
         return self
 
     def __exit__(
@@ -313,12 +326,18 @@ class SandboxProcess(_Remote):
         settings: data folder and credentials, handed on through the environment.
         port: where to listen, 0 for a free port, None as the settings say.
         now: the shop's clock at the start.
+        households: how many buyers the shop has; None for all.
     """
 
     def __init__(
-        self, settings: Settings, *, port: int | None = 0, now: datetime = DEFAULT_NOW
+        self,
+        settings: Settings,
+        *,
+        port: int | None = 0,
+        now: datetime = DEFAULT_NOW,
+        households: int | None = None,
     ) -> None:
-        access_of(settings)
+        access_of(settings)  # refused here rather than in the other process
         self._environment = {
             **os.environ,
             "REGULARS_DATA_DIR": str(settings.data_dir),
@@ -335,6 +354,7 @@ class SandboxProcess(_Remote):
         self._command = [
             *(sys.executable, "-m", "regulars.sandbox", "serve", "--announce"),
             *("--host", "127.0.0.1", "--port", str(wanted), "--now", now.isoformat()),
+            *(() if households is None else ("--households", str(households))),
         ]
 
     def __enter__(self) -> "SandboxProcess":
