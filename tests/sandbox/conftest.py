@@ -1,7 +1,6 @@
 """Books and shops for the sandbox's tests. The clocks are fixed; nothing waits."""
 
 from collections.abc import Iterator
-from datetime import date
 
 import pytest
 
@@ -30,8 +29,3 @@ def shop(small_book: OrderBook) -> SandboxShop:
 def server() -> Iterator[SandboxServer]:
     with SandboxServer(OrderBook.sample(households=60), now=NOW) as running:
         yield running
-
-
-@pytest.fixture
-def autumn_book() -> OrderBook:
-    return OrderBook.sample(households=30, until=date(2017, 10, 2))

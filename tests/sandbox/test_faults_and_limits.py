@@ -177,7 +177,7 @@ def _sixty_buyers() -> OrderBook:
     return OrderBook.sample(households=60)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(size=st.integers(1, 20), touched=st.integers(1, 5))
 def test_the_last_page_backwards_loses_nothing_while_pages_shift(size: int, touched: int) -> None:
     book = _sixty_buyers()
@@ -197,6 +197,16 @@ def test_the_first_page_forwards_loses_trades_while_pages_shift(small_book: Orde
     found = _walk(shop, 5, backwards=False)
     moved = {int(small_book.tid[trade]) for trade in shop._touched}
     assert everything - moved - found
+
+
+def test_the_book_moves_on_while_one_pages(small_book: OrderBook) -> None:
+    shop = _shifting_shop(small_book, 0)
+    _set(shop, tick_seconds=36_000)
+    first = _listed(shop)
+    assert shop.now == NOW + timedelta(hours=10)
+    ask(shop, REFUNDS, fields="refund_id")
+    assert shop.now == NOW + timedelta(hours=20)
+    assert _listed(shop)["total_results"] < first["total_results"]
 
 
 class _Stopwatch:

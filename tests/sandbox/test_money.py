@@ -1,7 +1,7 @@
 """Coupons worth more than their line: exact, never negative, nothing lost."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regulars.sandbox.money import paid_per_line, yuan, yuan_list
@@ -37,6 +37,7 @@ def test_a_basket_of_coupons_alone_is_clamped_at_zero() -> None:
     assert _paid([[(100, 150)], [(100, 0)]]) == ([[0], [100]], [50, 0])
 
 
+@settings(deadline=None)
 @given(_BASKETS)
 def test_every_basket_is_conserved(baskets: list[list[tuple[int, int]]]) -> None:
     paid, clamped = _paid(baskets)

@@ -169,7 +169,7 @@ def _two_buyers() -> OrderBook:
 _INSTANTS = st.integers(day_start(date(2017, 1, 1)), day_start(date(2018, 2, 1)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_INSTANTS, st.integers(0, 40 * DAY), st.integers(-5 * DAY, 40 * DAY))
 def test_the_index_finds_what_a_plain_search_finds(
     start: int, length: int, clock_lead: int

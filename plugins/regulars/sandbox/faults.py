@@ -64,6 +64,8 @@ class Faults(_Model):
         repeat_row: list answers whose last record comes twice.
         touch_after_page: trades to modify after each list answer (no countdown), at random but
             reproducibly among those of the window just asked for: pages shift while one pages.
+        tick_seconds: seconds by which the shop's clock moves after each list answer (no countdown):
+            trades enter and leave the window while one pages.
         empty_list: how a list without records is written.
         edits: see :class:`Edit`; they stay until the faults are replaced.
     """
@@ -77,6 +79,7 @@ class Faults(_Model):
     system_busy: int = Field(0, ge=0)
     repeat_row: int = Field(0, ge=0)
     touch_after_page: int = Field(0, ge=0)
+    tick_seconds: int = Field(0, ge=0)
     empty_list: Literal["absent", "object", "list"] = "absent"
     edits: list[Edit] = Field(default_factory=list)
 

@@ -218,6 +218,7 @@ class SandboxShop:
             selection
         )
         self._edit(records, "refund_id")
+        self._clock += self.faults.tick_seconds
         return self._wrapped(parameters, answer, records, "refund")
 
     def _show_refund(self, parameters: Parameters) -> dict[str, Any]:
@@ -299,6 +300,7 @@ class SandboxShop:
             is_full=False,
         )
         self._touch_some(trades)
+        self._clock += self.faults.tick_seconds
         return self._wrapped(parameters, answer, records, "trade")
 
     def _trade_records(

@@ -121,6 +121,11 @@ class TradePage:
         done = self.refund_state == RefundStatus.SUCCESS
         return np.where(done, self.book.refund_fee[self.refund], 0)
 
+    @cached_property
+    def product_texts(self) -> list[str]:
+        """Product id of each line as text."""
+        return list(map(str, _products(self)))
+
     def time(self, instants: Int64s) -> Column:
         """Instants as text, None where they have not come yet."""
         return [
@@ -396,8 +401,8 @@ _ORDER_FIELDS: dict[str, Callable[[TradePage], Column]] = {
     "oid": lambda page: _oids(page).tolist(),
     "oid_str": lambda page: [str(oid) for oid in _oids(page).tolist()],
     "num_iid": _products,
-    "sku_id": lambda page: [str(product) for product in _products(page)],
-    "outer_iid": lambda page: [str(product) for product in _products(page)],
+    "sku_id": lambda page: page.product_texts,
+    "outer_iid": lambda page: page.product_texts,
     "title": _titles,
     "price": _unit_prices,
     "num": _quantities,
