@@ -134,7 +134,7 @@ class BatchWriter:
         self._quarantine_part = self._quarantine_folder / f"{name}{DATA_SUFFIX}.part"
         self._bad: _PartFile | None = None
         self._reasons: dict[str, int] = {}
-        self.unknown_fields: dict[str, int] = {}
+        self._unknown: dict[str, int] = {}
         self.key_id: str | None = None
         self.was_known = False
         """Whether :meth:`commit` found an equal batch that had landed before."""
@@ -184,6 +184,11 @@ class BatchWriter:
             if reason not in self._reasons and len(self._reasons) >= _REASONS_LISTED:
                 reason = "other reasons"
             self._reasons[reason] = self._reasons.get(reason, 0) + 1
+
+    def count_unknown(self, name: str, records: int) -> None:
+        """Note that ``records`` landed records carried a field that the model does not know."""
+        if records:
+            self._unknown[name] = self._unknown.get(name, 0) + records
 
     def commit(self, origin: Origin) -> BatchManifest:
         """Finish the batch; the manifest that stands in landing afterwards.
@@ -238,7 +243,7 @@ class BatchWriter:
             record_count=self.record_count,
             quarantined_count=self.quarantined_count,
             quarantine_reasons=dict(sorted(self._reasons.items())),
-            unknown_fields=dict(sorted(self.unknown_fields.items())),
+            unknown_fields=dict(sorted(self._unknown.items())),
             key_id=self.key_id,
             extracted_at=origin.extracted_at,
             code_version=__version__,

@@ -87,8 +87,9 @@ def _write_checked(
             broken = RawRecord({}, record.position, "text that is not Unicode")
             quarantine_defect(writer, vault, line, broken)
             continue
-        for name in (*one.unknown, *dict.fromkeys(one.unknown_nested)):
-            writer.unknown_fields[name] = writer.unknown_fields.get(name, 0) + 1
+        carried = [name for name, value in one.unknown.items() if plain_text(value) is not None]
+        for name in (*carried, *dict.fromkeys(one.unknown_nested)):
+            writer.count_unknown(name, 1)
     if lines:
         writer.write(b"".join(lines), len(lines))
 
@@ -144,6 +145,7 @@ class ColumnLanding:
         self._model = model
         self._vault = vault
         self._remembered: dict[str, dict[Any, str]] = {}
+        self._carried: dict[str, Any] = {}
 
     def write(self, columns: dict[str, Any], lines: Any) -> None:
         """Check and write consecutive records.
@@ -167,6 +169,7 @@ class ColumnLanding:
             refused = _either(refused, is_refused)
             hashed = _either(hashed, is_hashed)
         pieces.append(self._ends(hashed))
+        self._count_unknown(refused)
         joined = pc.binary_join_element_wise(*pieces, "")
         if refused is not None:
             self._quarantine(columns, lines, refused)
@@ -210,18 +213,18 @@ class ColumnLanding:
             refused.append(is_required)
             hashed.append(False)
         if check is None:
-            self._count_unknown(name, pa.array([bool(text) for text in texts]).take(indices))
+            self._carried[name] = pa.array([bool(text) for text in texts]).take(indices)
         return (
             pa.array(texts, pa.string()).take(indices),
             pa.array(refused).take(indices) if any(refused) else None,
             pa.array(hashed).take(indices) if any(hashed) else None,
         )
 
-    def _count_unknown(self, name: str, carried: Any) -> None:
-        count = int(pc.sum(carried).as_py())
-        if count:
-            counts = self._writer.unknown_fields
-            counts[name] = counts.get(name, 0) + count
+    def _count_unknown(self, refused: Any) -> None:
+        for name, carried in self._carried.items():
+            landed = carried if refused is None else pc.and_not(carried, refused)
+            self._writer.count_unknown(name, pc.sum(landed).as_py() or 0)
+        self._carried.clear()
 
     def _quarantine(self, columns: dict[str, Any], lines: Any, refused: Any) -> None:
         rows = zip(*(one.filter(refused).to_pylist() for one in columns.values()), strict=True)

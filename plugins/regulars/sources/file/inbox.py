@@ -56,7 +56,7 @@ def take_drops(inbox: Path, shop: str, streams: Iterable[str]) -> Iterator[Drop]
     for stream in streams:
         taken = inbox / TAKEN / shop / stream
         yield from _left_over(inbox / shop / stream, taken, stream)
-        for path in _ready(inbox / shop / stream):
+        for path, _ in ready_files(inbox / shop / stream):
             yield _take(path, taken, stream)
 
 
@@ -92,12 +92,14 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _ready(folder: Path) -> Iterator[Path]:
+def ready_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Files of a stream's folder that may be taken, with their format, by name."""
     for path in _entries(folder):
-        if not kind_of(path) or not path.is_file():
+        kind = kind_of(path)
+        if kind is None or not path.is_file():
             continue
         if _ok_of(path).exists() or not _open_for_writing(path):
-            yield path
+            yield path, kind
 
 
 def _ok_of(path: Path) -> Path:

@@ -10,6 +10,7 @@ import csv
 import unicodedata
 import xml.etree.ElementTree as ElementTree
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -30,6 +31,16 @@ PREAMBLE_ROWS = 20
 _ROWS = 32_768
 _BLOCK = 1 << 20
 _EXCEL_ERRORS = frozenset(("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"))
+
+_SHEET_FAULTS = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    zlib.error,
+    zipfile.BadZipFile,
+    ElementTree.ParseError,
+)
 
 
 class UnreadableFile(Exception):
@@ -189,15 +200,17 @@ def _read_xlsx(path: Path, model: PayloadModel) -> Iterator[Chunk]:
         sheet = book.worksheets[0]
         sheet.reset_dimensions()
         rows = _sheet_rows(sheet)
-        header = _find_header((row for row in rows if isinstance(row, list)), model)
-        yield from _chunked(rows, header, lambda: False)
-    except (OSError, KeyError, zipfile.BadZipFile, ElementTree.ParseError, EOFError) as error:
+        header = _find_header(rows, model)
+        # A row ends with its last cell that holds something.
+        whole = (row + [""] * (len(header) - len(row)) for row in rows)
+        yield from _chunked(whole, header, lambda: False)
+    except _SHEET_FAULTS as error:
         raise UnreadableFile(f"cut in the middle ({type(error).__name__})") from None
     finally:
         book.close()
 
 
-def _sheet_rows(sheet: Any) -> Iterator[list[str] | RawRecord]:
+def _sheet_rows(sheet: Any) -> Iterator[list[str]]:
     for cells in sheet.iter_rows(values_only=True):
         row = [_cell_text(cell) for cell in cells]
         if any(row):
@@ -215,7 +228,9 @@ def _cell_text(value: object) -> str:
 
 
 def _chunked(
-    rows: Iterator[list[str] | RawRecord], header: list[str], is_cut: Callable[[], bool]
+    rows: Iterator[list[str]] | Iterator[list[str] | RawRecord],
+    header: list[str],
+    is_cut: Callable[[], bool],
 ) -> Iterator[Chunk]:
     width = len(header)
     line = 0
@@ -284,7 +299,8 @@ def _plain(name: str, column: Any, model: PayloadModel) -> Any:
     if pa.types.is_nested(kind):
         if name in model.names:
             raise UnreadableFile(f"{name}: a nested column where plain values belong")
-        texts = [None if v is None else orjson.dumps(v, default=str).decode() for v in column]
+        values = column.to_pylist()
+        texts = [None if v is None else orjson.dumps(v, default=str).decode() for v in values]
         return pa.array(texts, pa.string())
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return column.cast(pa.string())
