@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from tests.dbt.raw_tables import create_source_tables
@@ -55,13 +56,12 @@ class Project:
         result = self._invoke(runner, list(arguments), directory)
         return list(result.result.results) if hasattr(result.result, "results") else []
 
-    def _invoke(
-        self, runner: dbtRunner, arguments: list[str], directory: Path
-    ) -> dbtRunnerResult:
+    def _invoke(self, runner: dbtRunner, arguments: list[str], directory: Path) -> dbtRunnerResult:
         directory.mkdir(parents=True, exist_ok=True)
         paths = {
             "REGULARS_WAREHOUSE_PATH": str(directory / "warehouse.duckdb"),
             "REGULARS_MARTS_PATH": str(directory / "marts.duckdb"),
+            "REGULARS_DBT_KEEP_OPEN": "true",
         }
         common = [
             "--project-dir", str(self.project_dir),
@@ -72,10 +72,21 @@ class Project:
         ]  # fmt: skip
         printed = io.StringIO()
         with environment(paths), contextlib.redirect_stdout(printed):
-            result = runner.invoke([*arguments[:1], *common, *arguments[1:]])
+            try:
+                result = runner.invoke([*arguments[:1], *common, *arguments[1:]])
+            finally:
+                _release_files()
         if not result.success:
             raise DbtFailed(_complaints(result) or str(result.exception) + printed.getvalue())
         return result
+
+
+def _release_files() -> None:
+    """Close what dbt keeps open between its models, so that the files can be opened again."""
+    kept = DuckDBConnectionManager._ENV
+    if kept is not None:
+        kept.close()
+    DuckDBConnectionManager.close_all_connections()
 
 
 def _complaints(result: dbtRunnerResult) -> str:
