@@ -92,3 +92,43 @@
 {% macro own_campaign_key(brand, campaign) -%}
     {{ generate_key([brand, "'regulars'", campaign]) }}
 {%- endmacro %}
+
+{#- Every activity window with its first and last day, in every version; what follows the last
+    window of the seed is dead. -#}
+{% macro activity_windows() -%}
+    select
+        activity_stage,
+        valid_from,
+        coalesce(lag(last_day) over (partition by valid_from order by stage_rank) + 1, 0)
+            as first_day,
+        last_day
+    from {{ ref('lifecycle_windows') }}
+    union all
+    select
+        'dead' as activity_stage,
+        valid_from,
+        max(last_day) + 1 as first_day,
+        cast(null as integer) as last_day
+    from {{ ref('lifecycle_windows') }}
+    group by valid_from
+{%- endmacro %}
+
+{#- Score 1 to 5 of a value by four cut points (columns <cuts>_q20 ... _q80): one more for each cut
+    point it lies above. Whole numbers have to lie a whole unit above, so that a value equal to the
+    cut, or within one of it, stays in the lower bin. Null without cut points. -#}
+{% macro quintile_score(value, cuts, is_whole) -%}
+    (
+        1
+        {%- for share in [20, 40, 60, 80] %}
+        + case
+            when {{ cuts }}_q{{ share }} is null then null
+            {%- if is_whole %}
+            when {{ value }} >= {{ cuts }}_q{{ share }} + 1 then 1
+            {%- else %}
+            when cast({{ value }} as double) > {{ cuts }}_q{{ share }} then 1
+            {%- endif %}
+            else 0
+        end
+        {%- endfor %}
+    )
+{%- endmacro %}

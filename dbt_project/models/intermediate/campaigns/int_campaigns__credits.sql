@@ -83,7 +83,7 @@ windowed_touches as (
             partition by touches.send_key, touches.kind, touches.touched_at
             order by windows.valid_from desc
         ) = 1
-        and windows.window_hours > 0
+        and windows.credit_rule = 'within'
 ),
 
 -- A touch reaches into its own and the next bucket of its window's width: an equality join that
@@ -104,7 +104,7 @@ bucketed_touches as (
 window_widths as (
     select window_hours
     from attribution_windows
-    where window_hours > 0
+    where credit_rule = 'within'
     group by window_hours
 ),
 

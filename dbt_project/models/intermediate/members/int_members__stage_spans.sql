@@ -7,14 +7,7 @@ with identities as (
 ),
 
 windows as (
-    select
-        activity_stage,
-        valid_from,
-        last_day,
-        coalesce(
-            lag(last_day) over (partition by valid_from order by stage_rank) + 1, 0
-        ) as first_day
-    from {{ ref('lifecycle_windows') }}
+    {{ activity_windows() }}
 ),
 
 count_rules as (

@@ -31,9 +31,9 @@ advocates as (
 windows as (
     select
         activity_stage,
-        last_day,
-        coalesce(lag(last_day) over (order by stage_rank) + 1, 0) as first_day
-    from {{ ref('lifecycle_windows') }}
+        first_day,
+        last_day
+    from ({{ activity_windows() }}) as versions
     where valid_from <= {{ as_of_date() }}
     qualify valid_from = max(valid_from) over ()
 ),
@@ -52,8 +52,17 @@ count_rules as (
     ) as in_force
 ),
 
+-- A bound that belongs to its band is left out of the band below, and the other way round.
 aov_bands as (
-    select * from {{ ref('aov_bands') }}
+    select
+        band,
+        currency,
+        lower_amount,
+        is_lower_included,
+        lead(lower_amount) over (partition by currency order by lower_amount) as upper_amount,
+        not lead(is_lower_included) over (partition by currency order by lower_amount)
+            as is_upper_included
+    from {{ ref('aov_bands') }}
 ),
 
 frequency_cuts as (
@@ -96,23 +105,12 @@ scored as (
         aov_bands.band as aov_band,
         frequency_cuts.frequency_score as frequency_cut_score,
         thresholds.version as threshold_version,
-        5
-        - case when buyers.recency_days >= thresholds.recency_q20 + 1 then 1 else 0 end
-        - case when buyers.recency_days >= thresholds.recency_q40 + 1 then 1 else 0 end
-        - case when buyers.recency_days >= thresholds.recency_q60 + 1 then 1 else 0 end
-        - case when buyers.recency_days >= thresholds.recency_q80 + 1 then 1 else 0 end
+        -- 5 is best: many days lower the score of recency, much of the rest lifts its own.
+        6 - {{ quintile_score('buyers.recency_days', 'thresholds.recency', is_whole=true) }}
             as recency_score,
-        1
-        + case when buyers.frequency_count >= thresholds.frequency_q20 + 1 then 1 else 0 end
-        + case when buyers.frequency_count >= thresholds.frequency_q40 + 1 then 1 else 0 end
-        + case when buyers.frequency_count >= thresholds.frequency_q60 + 1 then 1 else 0 end
-        + case when buyers.frequency_count >= thresholds.frequency_q80 + 1 then 1 else 0 end
+        {{ quintile_score('buyers.frequency_count', 'thresholds.frequency', is_whole=true) }}
             as frequency_score,
-        1
-        + case when cast(buyers.window_net_amount as double) > thresholds.monetary_q20 then 1 else 0 end
-        + case when cast(buyers.window_net_amount as double) > thresholds.monetary_q40 then 1 else 0 end
-        + case when cast(buyers.window_net_amount as double) > thresholds.monetary_q60 then 1 else 0 end
-        + case when cast(buyers.window_net_amount as double) > thresholds.monetary_q80 then 1 else 0 end
+        {{ quintile_score('buyers.window_net_amount', 'thresholds.monetary', is_whole=false) }}
             as monetary_score,
         case
             when buyers.recency_days * means.buyer_count < means.recency_sum then 1
