@@ -50,7 +50,7 @@ lint: bootstrap ## ruff, mypy and sqlfluff
 format: bootstrap ## Let ruff and sqlfluff rewrite what they can
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
-	@scripts/lint_sql.sh fix
+	@$(BIN)/python scripts/lint_sql.py fix
 
 bench-demo: bootstrap ## Measure the demo's nights, medians of three, into docs/performance.md
 	@$(BIN)/python scripts/bench_demo.py $(ARGS)

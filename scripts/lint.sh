@@ -20,7 +20,7 @@ echo "lint"
 check "ruff" "$BIN/ruff" check .
 check "ruff format" "$BIN/ruff" format --check .
 check "mypy" "$BIN/mypy"
-check "sqlfluff" scripts/lint_sql.sh lint
+check "sqlfluff" "$BIN/python" scripts/lint_sql.py lint
 
 if ((${#failed[@]})); then
     printf '\nlint failed: %s\nNext: make format mends most of ruff and sqlfluff.\n' "${failed[*]}"
