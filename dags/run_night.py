@@ -18,41 +18,41 @@ with DAG(
     tags=["night", "impact/tier_1"],
 ):
 
-    def step(name: str, run_id: str, **task_args: object) -> object:
-        return task(task_id=name, **task_args)(nights.step)(name, run_id)
+    def step(name: str, night: str, **task_args: object) -> object:
+        return task(task_id=name, **task_args)(nights.step)(name, night)
 
     @task
     def open_night() -> str:
         return nights.open_night()
 
     @task
-    def list_shops(run_id: str) -> list[str]:
-        return nights.list_shops(run_id)
+    def list_shops(night: str) -> list[str]:
+        return nights.list_shops(night)
 
     @task(map_index_template="{{ task.op_kwargs['shop'] }}", **nights.EXTRACT_ARGS)
-    def extract_shop(run_id: str, shop: str) -> None:
-        nights.step("extract_shop", run_id, shop=shop)
+    def extract_shop(night: str, shop: str) -> None:
+        nights.extract_shop(night, shop)
 
     @task_group
-    def extract(run_id: str) -> None:
-        landed = extract_shop.partial(run_id=run_id).expand(shop=list_shops(run_id))
-        landed >> step("validate_landing", run_id, trigger_rule="none_failed")
+    def extract(night: str) -> None:
+        landed = extract_shop.partial(night=night).expand(shop=list_shops(night))
+        landed >> step("validate_landing", night, trigger_rule="none_failed")
 
     @task_group
-    def build(run_id: str) -> None:
-        previous = step("load_raw", run_id, pool=nights.POOL)
+    def build(night: str) -> None:
+        previous = step("load_raw", night, pool=nights.POOL)
         for name in (*(f"build_{subject}" for subject in nights.SUBJECTS), "validate_marts"):
-            previous = previous >> step(name, run_id, pool=nights.POOL)
+            previous = previous >> step(name, night, pool=nights.POOL)
 
     @task_group
-    def decide(run_id: str) -> None:
-        proposed = step("propose", run_id, pool=nights.POOL)
-        validated = step("validate_queues", run_id, pool=nights.POOL)
-        proposed >> validated >> step("commit", run_id, pool=nights.POOL)
+    def decide(night: str) -> None:
+        proposed = step("propose", night, pool=nights.POOL)
+        validated = step("validate_queues", night, pool=nights.POOL)
+        proposed >> validated >> step("commit", night, pool=nights.POOL)
 
     @task_group
-    def export(run_id: str) -> None:
-        step("export", run_id) >> step("complete_night", run_id)
+    def export(night: str) -> None:
+        step("export", night) >> step("complete_night", night)
 
     opened = open_night()
     published = step("publish_marts", opened, pool=nights.POOL, outlets=[nights.MARTS])
@@ -61,4 +61,4 @@ with DAG(
     exported = export(opened)
 
     extract(opened) >> built >> [decide(opened), published] >> exported >> closed
-    closed.as_teardown(setups=opened)
+    closed.as_teardown()

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 
 import pytest
+
 from regulars.errors import NightError
 from regulars.night import calendar
 from regulars.shops import ShopsFile

@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import pytest
+
 from regulars.errors import WarehouseLocked
 from regulars.warehouse.lock import warehouse_lock
 

@@ -2,6 +2,7 @@
 
 import duckdb
 import pytest
+
 from regulars.errors import WarehouseError
 from regulars.settings import Settings
 from regulars.warehouse import publish

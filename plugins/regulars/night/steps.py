@@ -107,7 +107,7 @@ class Night:
     @cached_property
     def transformer(self) -> Transformer:
         """The runner of dbt."""
-        return transformer_of(self.settings, self._monotonic)
+        return Transformer(self.settings, self._monotonic)
 
     def _vault(self) -> Vault:
         credentials = self._credentials(self.settings.pii_connection)
@@ -611,17 +611,6 @@ class Night:
         except GateFailed:
             report(f"  report: {path}")
             raise
-
-
-_transformers: dict[tuple[str, str], Transformer] = {}
-
-
-def transformer_of(settings: Settings, monotonic: Callable[[], float]) -> Transformer:
-    """The process's one transformer of this installation: it keeps the parsed manifest."""
-    key = (str(settings.dbt_project_dir), str(settings.data_dir))
-    if key not in _transformers:
-        _transformers[key] = Transformer(settings, monotonic)
-    return _transformers[key]
 
 
 def _queue_models(connection: Any) -> list[str]:

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import Asset, CronDataIntervalTimetable, get_current_context
 
-from regulars.errors import NightError
+from regulars.errors import NightError, RegularsError
 from regulars.night import backfill, calendar, replay
 from regulars.night.steps import SUBJECTS as BUILD_SUBJECTS
 from regulars.night.steps import Night
 from regulars.orchestration.connections import credentials_from_connection
+from regulars.progress import report
 from regulars.settings import current_settings
 from regulars.shops import ShopsFile, load_shops
 
@@ -77,17 +78,26 @@ def open_night() -> str:
     day = calendar.parse_date(wanted) if wanted else None
     start = getattr(context["dag_run"], "data_interval_start", None)
     scheduled = calendar.business_date(start, calendar_zone()) if start else None
-    return _night(context).open_night(day, scheduled=scheduled)
+    try:
+        return _night(context).open_night(day, scheduled=scheduled)
+    except RegularsError as error:
+        report(f"✗ open_night: {error}")
+        raise
 
 
-def list_shops(run_id: str) -> list[str]:
+def list_shops(night: str) -> list[str]:
     """Codes of the shops to extract; empty for a repeated night."""
-    return _night(dict(get_current_context())).list_shops(run_id)
+    return _night(dict(get_current_context())).list_shops(night)
 
 
-def step(name: str, run_id: str, **arguments: str) -> None:
-    """Run one step of the night: the method of :class:`regulars.night.steps.Night`."""
-    getattr(_night(dict(get_current_context())), name)(run_id, **arguments)
+def step(name: str, night: str) -> None:
+    """Run one step of the night (its run id): a method of :class:`regulars.night.steps.Night`."""
+    getattr(_night(dict(get_current_context())), name)(night)
+
+
+def extract_shop(night: str, shop: str) -> None:
+    """Extract one shop of the night (its run id)."""
+    _night(dict(get_current_context())).extract_shop(night, shop)
 
 
 def replay_night() -> str:

@@ -52,6 +52,10 @@ class BuildReport:
         return sum(node.seconds for node in self.nodes)
 
 
+_manifests: dict[str, Any] = {}
+"""The parsed manifest of each project folder, for the life of this process."""
+
+
 class Transformer:
     """Runs the dbt project against one installation's warehouse.
 
@@ -63,7 +67,6 @@ class Transformer:
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
-        self._manifest: Any = None
 
     def fingerprints(self) -> dict[str, str]:
         """Fingerprint (hex) of every model and seed: its code, its macros and its configuration."""
@@ -194,7 +197,8 @@ class Transformer:
         ) from exception
 
     def _parsed(self) -> Any:
-        if self._manifest is None:
+        project = str(self._settings.dbt_project_dir)
+        if project not in _manifests:
             from dbt.cli.main import dbtRunner
 
             logging.getLogger("dbt").setLevel(logging.ERROR)
@@ -211,8 +215,8 @@ class Transformer:
                     next_step="correct the file that the message names",
                 ) from outcome.exception
             _logger.debug("dbt parse: %s", output.getvalue())
-            self._manifest = outcome.result
-        return self._manifest
+            _manifests[project] = outcome.result
+        return _manifests[project]
 
     def _macros_of(self, node: Any) -> list[str]:
         manifest = self._parsed()

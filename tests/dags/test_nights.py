@@ -1,0 +1,112 @@
+"""The real DAG in the real Airflow: no shop, one, three; and each gate failing."""
+
+from datetime import date
+
+import pytest
+import yaml
+
+from regulars.night.calendar import logical_date_of
+from regulars.state import StateStore
+from regulars.warehouse.publish import read_publication
+from tests.world import FIRST_NIGHT, open_world
+
+pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+
+
+@pytest.fixture
+def run(airflow_database, installation):
+    def run_night(world, day: date = FIRST_NIGHT):
+        """Run the DAG for a date; the run's state and each task's states."""
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        from regulars.orchestration import local
+
+        installation(world)
+        logical = logical_date_of(world.night().shops, day)
+        outcome = local.run_dag("run_night", logical, {"date": day.isoformat()})
+        with create_session() as session:
+            rows = session.execute(
+                select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state)
+                .where(TaskInstance.dag_id == "run_night")
+                .order_by(TaskInstance.task_id, TaskInstance.map_index)
+            ).all()
+        states: dict[str, list[str]] = {}
+        for task_id, _, state in rows:
+            states.setdefault(task_id.rpartition(".")[2], []).append(str(state))
+        return outcome, states
+
+    return run_night
+
+
+def lease_of(world):
+    return StateStore(world.settings.resolved_state_url).lease.current()
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_night_is_mapped_over_its_shops(tmp_path, run, count):
+    shops = ("demo_grocer", "second_grocer", "third_grocer")[:count]
+    with open_world(tmp_path, households=6, shops=shops) as world:
+        outcome, states = run(world)
+        assert outcome == "success"
+        expected = ["success"] * count or ["skipped"]
+        assert states.pop("extract_shop") == expected
+        assert {state for found in states.values() for state in found} == {"success"}
+        publication = read_publication(world.settings)
+        assert publication.as_of_date == FIRST_NIGHT
+        assert (publication.tables["fct_orders"] > 0) == (count > 0)
+        assert lease_of(world) is None
+
+
+def expect_too_much(world, boundary, table):
+    """An expectation that cannot hold, instead of all others of the boundary."""
+    folder = world.root / "expectations"
+    (folder / boundary).mkdir(parents=True)
+    (folder / boundary / f"{table}.yml").write_text(
+        yaml.safe_dump(
+            {
+                "expectations": [
+                    {
+                        "type": "expect_table_row_count_to_be_between",
+                        "kwargs": {"min_value": 10**9},
+                        "severity": "critical",
+                    }
+                ]
+            }
+        )
+    )
+    world.settings = world.settings.model_copy(update={"expectations_dir": folder})
+
+
+@pytest.mark.parametrize(
+    ("boundary", "table", "failed", "kept"),
+    [
+        ("landing", "file__orders", "validate_landing", {"load_raw", "publish_marts", "export"}),
+        ("marts", "fct_orders", "validate_marts", {"propose", "publish_marts", "export"}),
+        (
+            "queues",
+            "queue_sms__first_month_gift",
+            "validate_queues",
+            {"commit", "export", "complete_night"},
+        ),
+    ],
+)
+def test_a_failing_gate_holds_what_comes_after_it(tmp_path, run, boundary, table, failed, kept):
+    with open_world(tmp_path, households=6) as world:
+        good = world.settings
+        expect_too_much(world, boundary, table)
+        outcome, states = run(world)
+        assert outcome == "failed"
+        assert states[failed] == ["failed"]
+        for name in kept:
+            assert states[name] == ["upstream_failed"], name
+        assert states["close_night"] == ["success"]
+        assert lease_of(world) is None
+        assert (read_publication(world.settings) is not None) == (boundary == "queues")
+        assert world.queued() == []
+        # The cause removed, the same night goes through and nothing is missing.
+        world.settings = good
+        outcome, _ = run(world)
+        assert outcome == "success"
+        assert read_publication(world.settings).as_of_date == FIRST_NIGHT
