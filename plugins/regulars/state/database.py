@@ -159,15 +159,11 @@ def _switch_to_wal(connection: Any, path: Path) -> None:
 
 
 def _postgresql_engine(url: URL, lock_wait_seconds: float) -> Engine:
-    engine = create_engine(
-        url, poolclass=NullPool, hide_parameters=True, connect_args={"connect_timeout": 10}
+    given = url.query.get("options", "")
+    own = f"-c lock_timeout={int(lock_wait_seconds * 1000)} -c synchronous_commit=on"
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"connect_timeout": 10, "options": f"{given} {own}"},
     )
-    milliseconds = int(lock_wait_seconds * 1000)
-
-    def prepare(connection: Any, _record: Any) -> None:
-        connection.execute(f"set lock_timeout = {milliseconds}")
-        connection.execute("set synchronous_commit = on")
-        connection.commit()
-
-    event.listen(engine, "connect", prepare)
-    return engine

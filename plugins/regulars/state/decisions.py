@@ -280,8 +280,11 @@ class Ledger:
         Raises:
             StateError: an event names a message that was never decided.
         """
+        wanted = list(events)
+        if not wanted:
+            return 0
         with self._database.writing() as connection:
-            return _append_events(connection, list(events))
+            return _append_events(connection, wanted)
 
     def settle(self, run_id: str, campaign: str) -> tuple[int, int]:
         """Record that every message of a batch has passed the exit.

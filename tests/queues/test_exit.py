@@ -1,0 +1,347 @@
+"""Every rule of the exit, at its boundaries."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from regulars.queues.exit import ExitContext, Verdict, check_exit, contaminated_contacts
+from regulars.state import ConsentRecord, Decision, SentMessage
+from tests.queues.shop import CAPS, HOURS, NIGHT, ZONES, campaign, shanghai
+from tests.state.rows import DAY, PLANNED, member, proposal
+
+SECOND = timedelta(seconds=1)
+SHARED = "shared"
+
+
+def message(number: int, **changes: Any) -> Decision:
+    row = proposal(number, **changes)
+    row = {key: row[key] for key in row if key not in ("is_final", "as_of_date")}
+    if row["planned_at"].tzinfo is None:
+        row["planned_at"] = PLANNED
+    row["coupon_amount"] = Decimal("5.00")
+    return Decision(**row, run_id="night-20171001", decided_on=DAY)
+
+
+def sent(number: int, send_at: datetime, **changes: Any) -> SentMessage:
+    values: dict[str, Any] = {
+        "message_id": f"sent {number} {send_at} {changes}",
+        "campaign": "another",
+        "brand": "demo",
+        "member_key": member(number),
+        "contact_hash": f"hash_{number}",
+        "channel": "sms",
+        "purpose": "marketing",
+        **changes,
+    }
+    return SentMessage(**values, send_at=send_at)
+
+
+def judge(*messages: Decision, **changes: Any) -> list[Verdict]:
+    values: dict[str, Any] = {
+        "now": NIGHT,
+        "campaigns": {"gift": campaign()},
+        "zones": ZONES,
+        "hours": HOURS,
+        "caps": CAPS,
+        **changes,
+    }
+    return check_exit(messages, ExitContext(**values))
+
+
+def reasons(*messages: Decision, **changes: Any) -> list[str | None]:
+    """Reasons by member number."""
+    verdicts = judge(*messages, **changes)
+    verdicts.sort(key=lambda verdict: verdict.decision.member_key.int)
+    return [verdict.reason for verdict in verdicts]
+
+
+def test_a_message_leaves_at_its_planned_time() -> None:
+    (verdict,) = judge(message(1))
+    assert (verdict.send_at, verdict.reason) == (PLANNED, None)
+    assert verdict.expires_at == shanghai(6, "00:00")  # planned for the 2nd, and 3 days more
+
+
+# --- hours ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("planned", "send_at"),
+    [
+        (shanghai(2, "07:59"), shanghai(2, "10:00")),
+        (shanghai(2, "08:00"), shanghai(2, "08:00")),
+        (shanghai(2, "21:00") - SECOND, shanghai(2, "21:00") - SECOND),
+        (shanghai(2, "21:00"), shanghai(3, "10:00")),
+        (shanghai(2, "23:30"), shanghai(3, "10:00")),
+    ],
+)
+def test_marketing_planned_for_closed_hours_moves_to_the_next_slot(
+    planned: datetime, send_at: datetime
+) -> None:
+    (verdict,) = judge(message(1, planned_at=planned))
+    assert verdict.send_at == send_at
+
+
+@pytest.mark.parametrize(
+    ("now", "send_at"),
+    [
+        (shanghai(2, "10:00"), shanghai(2, "10:00")),
+        (shanghai(2, "10:00") + SECOND, shanghai(2, "17:00")),
+        (shanghai(2, "17:00"), shanghai(2, "17:00")),
+        (shanghai(2, "17:00") + SECOND, shanghai(3, "10:00")),
+        (shanghai(5, "16:59"), shanghai(5, "17:00")),
+    ],
+)
+def test_marketing_that_is_late_moves_to_the_next_slot(now: datetime, send_at: datetime) -> None:
+    (verdict,) = judge(message(1), now=now)
+    assert verdict.send_at == send_at
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (shanghai(5, "17:00"), None),
+        (shanghai(5, "17:00") + SECOND, "quiet"),
+        (shanghai(6, "00:00") - SECOND, "quiet"),
+        (shanghai(6, "00:00"), "expired"),
+    ],
+)
+def test_a_message_that_is_too_late_does_not_leave(now: datetime, reason: str | None) -> None:
+    assert reasons(message(1), now=now) == [reason]
+
+
+def test_without_catching_up_only_the_planned_day_counts() -> None:
+    campaigns = {"gift": campaign(catch_up_days=0)}
+    late = shanghai(2, "17:00")
+    assert reasons(message(1), campaigns=campaigns, now=late) == [None]
+    assert reasons(message(1), campaigns=campaigns, now=late + SECOND) == ["quiet"]
+
+
+def test_hours_are_those_of_the_shop() -> None:
+    from zoneinfo import ZoneInfo
+
+    # 10:00 in Shanghai is 19:00 of the day before in Los Angeles: open; 03:00 in London: closed.
+    (verdict,) = judge(message(1), zones={"grocer": ZoneInfo("America/Los_Angeles")})
+    assert verdict.send_at == PLANNED
+    (verdict,) = judge(message(1), zones={"grocer": ZoneInfo("Europe/London")})
+    assert verdict.send_at is not None
+    assert verdict.send_at.astimezone(ZoneInfo("Europe/London")).hour == 10
+
+
+def test_service_messages_keep_no_hours_and_no_caps() -> None:
+    planned = shanghai(2, "03:00")
+    (verdict,) = judge(
+        message(1, purpose="service", planned_at=planned),
+        sent=[sent(1, planned), sent(1, planned, purpose="service")],
+    )
+    assert verdict.send_at == planned
+    late = shanghai(2, "03:30")
+    (verdict,) = judge(message(1, purpose="service", planned_at=planned), now=late)
+    assert verdict.send_at == late
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+def word(kind: str, at: datetime = NIGHT, **about: Any) -> ConsentRecord:
+    values: dict[str, Any] = {
+        "brand": "demo",
+        "contact_hash": None,
+        "member_key": None,
+        "channel": "sms",
+        **about,
+    }
+    return ConsentRecord(**values, kind=kind, occurred_at=at, evidence="receipt")
+
+
+BY_CONTACT = {"contact_hash": "hash_1"}
+BY_MEMBER = {"member_key": member(1)}
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([word("refusal", **BY_CONTACT)], "refused"),
+        ([word("refusal", **BY_MEMBER)], "refused"),
+        ([word("refusal", channel="all", **BY_CONTACT)], "refused"),
+        ([word("refusal", channel="email", **BY_CONTACT)], None),
+        ([word("refusal", brand="other", **BY_CONTACT)], None),
+        ([word("refusal", contact_hash="hash_2")], None),
+        ([word("consent", **BY_CONTACT)], None),
+        ([word("refusal", **BY_CONTACT), word("consent", NIGHT + SECOND, **BY_CONTACT)], None),
+        ([word("consent", NIGHT + SECOND, **BY_CONTACT), word("refusal", **BY_CONTACT)], None),
+        ([word("consent", NIGHT - SECOND, **BY_CONTACT), word("refusal", **BY_CONTACT)], "refused"),
+        ([word("refusal", **BY_CONTACT), word("consent", **BY_CONTACT)], "refused"),
+        # The contact's own no is not lifted by a yes of the member, and the other way round.
+        ([word("refusal", **BY_CONTACT), word("consent", NIGHT + SECOND, **BY_MEMBER)], "refused"),
+        ([word("refusal", **BY_MEMBER), word("consent", NIGHT + SECOND, **BY_CONTACT)], "refused"),
+    ],
+)
+def test_the_last_word_of_contact_and_member_counts(
+    words: list[ConsentRecord], reason: str | None
+) -> None:
+    assert reasons(message(1), consent=words) == [reason]
+
+
+def test_a_refusal_follows_the_person_through_a_merge() -> None:
+    words = [word("refusal", member_key=member(9))]
+    identity = {member(9): member(1)}
+    assert reasons(message(1), consent=words) == [None]
+    assert reasons(message(1), consent=words, identity=identity) == ["refused"]
+
+
+# --- one contact, several people ----------------------------------------------------------------
+
+
+def test_a_contact_is_reached_once_per_campaign() -> None:
+    pair = [message(1, contact_hash=SHARED), message(2, contact_hash=SHARED)]
+    found = sorted(reasons(*pair, caps=()), key=str)
+    assert found == [None, "duplicate_contact"]
+    assert reasons(*pair, caps=(), identity={member(2): member(1)}) == [None, None]
+    assert reasons(message(1), message(2), caps=()) == [None, None]
+
+
+def test_without_a_contact_hash_nobody_shares_anything() -> None:
+    pair = [message(1, contact_hash=None), message(2, contact_hash=None)]
+    assert reasons(*pair) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "reason"),
+    [
+        ("triggered", timedelta(days=15) - SECOND, "duplicate_contact"),
+        ("triggered", timedelta(days=15), None),
+        ("one_off", timedelta(days=400), "duplicate_contact"),
+    ],
+)
+def test_a_contact_reached_for_somebody_else_before_counts(
+    kind: str, before: timedelta, reason: str | None
+) -> None:
+    earlier = sent(2, PLANNED - before, campaign="gift", contact_hash=SHARED)
+    settings: dict[str, Any] = {"campaigns": {"gift": campaign(kind=kind)}, "caps": ()}
+    shared = message(1, contact_hash=SHARED)
+    assert reasons(shared, sent=[earlier], **settings) == [reason]
+    assert reasons(shared, sent=[replace(earlier, campaign="other")], **settings) == [None]
+    assert reasons(shared, sent=[replace(earlier, member_key=member(1))], **settings) == [None]
+
+
+def test_people_in_different_arms_are_contaminated() -> None:
+    treated = message(1, contact_hash=SHARED)
+    held = replace(message(2, contact_hash=SHARED), outcome="holdout", arm="holdout")
+    contact = ("gift", SHARED)
+    ids = sorted([treated.message_id, held.message_id])
+    assert contaminated_contacts([treated, held], {}) == {contact: ids}
+    assert reasons(treated, contaminated=frozenset([contact])) == ["contaminated_contact"]
+    same_arm = replace(held, outcome="send", arm="treatment")
+    assert contaminated_contacts([treated, same_arm], {}) == {}
+    assert contaminated_contacts([treated, replace(held, contact_hash="own")], {}) == {}
+    assert contaminated_contacts([treated, replace(held, campaign="other")], {}) == {}
+    assert contaminated_contacts([treated, held], {member(2): member(1)}) == {}
+    assert reasons(treated, contaminated=frozenset([("other", SHARED)])) == [None]
+
+
+# --- caps ----------------------------------------------------------------------------------------
+
+DAY_LENGTH = timedelta(hours=24)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "reason"),
+    [
+        ([DAY_LENGTH], None),
+        ([DAY_LENGTH - SECOND], "cap"),
+        # Two a week: the third must wait until the first is seven days old.
+        ([3 * DAY_LENGTH, 7 * DAY_LENGTH], None),
+        ([3 * DAY_LENGTH, 7 * DAY_LENGTH - SECOND], "cap"),
+        # Four a month.
+        ([8 * DAY_LENGTH, 9 * DAY_LENGTH, 20 * DAY_LENGTH, 30 * DAY_LENGTH], None),
+        ([8 * DAY_LENGTH, 9 * DAY_LENGTH, 20 * DAY_LENGTH, 30 * DAY_LENGTH - SECOND], "cap"),
+    ],
+)
+def test_sms_caps_roll(earlier: list[timedelta], reason: str | None) -> None:
+    history = [sent(1, PLANNED - before) for before in earlier]
+    assert reasons(message(1), sent=history) == [reason]
+
+
+def test_all_channels_together_are_capped() -> None:
+    email = [sent(1, PLANNED - number * DAY_LENGTH, channel="email") for number in (1, 2, 3)]
+    fourth = sent(1, PLANNED - 7 * DAY_LENGTH, channel="email")
+    assert reasons(message(1), sent=[*email, fourth]) == [None]
+    assert reasons(message(1), sent=[*email, replace(fourth, send_at=fourth.send_at + SECOND)]) == [
+        "cap"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("history", "reason"),
+    [
+        (sent(1, NIGHT, contact_hash="old number"), "cap"),  # the person, at another contact
+        (sent(2, NIGHT, contact_hash="hash_1"), "cap"),  # the contact, for another person
+        (sent(2, NIGHT), None),
+        (sent(1, NIGHT, contact_hash=None), "cap"),
+        (sent(1, NIGHT, brand="other"), None),
+        (sent(1, NIGHT, purpose="service"), None),
+        (sent(1, NIGHT, channel="email"), None),
+    ],
+)
+def test_caps_count_by_person_and_by_contact(history: SentMessage, reason: str | None) -> None:
+    assert reasons(message(1), sent=[history]) == [reason]
+
+
+def test_caps_follow_the_person_through_a_merge() -> None:
+    history = [sent(9, NIGHT)]
+    assert reasons(message(1), sent=history) == [None]
+    assert reasons(message(1), sent=history, identity={member(9): member(1)}) == ["cap"]
+    assert reasons(message(1), sent=[sent(1, NIGHT)], identity={member(1): member(9)}) == ["cap"]
+
+
+def test_caps_are_measured_at_the_time_it_really_leaves() -> None:
+    # Planned for the 2nd at 10:00, sent at 17:00 because it was late: 24 hours from there.
+    late = shanghai(2, "12:00")
+    for earlier, reason in ((shanghai(1, "17:00"), None), (shanghai(1, "17:00") + SECOND, "cap")):
+        assert reasons(message(1), now=late, sent=[sent(1, earlier)]) == [reason]
+
+
+def test_the_campaign_of_lower_priority_number_goes_first() -> None:
+    campaigns = {"gift": campaign(priority=20), "coupon": campaign("coupon", priority=30)}
+    gift = message(1, planned_at=shanghai(2, "17:00"))
+    coupon = message(1, campaign="coupon", planned_at=shanghai(2, "10:00"))
+
+    def suppressed() -> list[tuple[str, str | None]]:
+        verdicts = judge(coupon, gift, campaigns=campaigns)
+        return [(verdict.decision.campaign, verdict.reason) for verdict in verdicts]
+
+    assert suppressed() == [("gift", None), ("coupon", "cap")]
+    campaigns["gift"] = campaign(priority=31)
+    assert suppressed() == [("coupon", None), ("gift", "cap")]
+
+
+def test_what_was_kept_back_does_not_count() -> None:
+    campaigns = {"gift": campaign(), "coupon": campaign("coupon", priority=30)}
+    coupon = message(1, campaign="coupon")
+    contaminated = frozenset([("gift", "hash_1")])
+    verdicts = judge(message(1), coupon, campaigns=campaigns, contaminated=contaminated)
+    assert [verdict.reason for verdict in verdicts] == ["contaminated_contact", None]
+
+
+# --- stopping ------------------------------------------------------------------------------------
+
+
+def test_a_stopped_campaign_or_shop_sends_nothing() -> None:
+    assert reasons(message(1), campaigns={}) == ["stopped"]
+    assert reasons(message(1), campaigns={"gift": campaign(is_active=False)}) == ["stopped"]
+    assert reasons(message(1), zones={}) == ["stopped"]
+
+
+def test_verdicts_do_not_depend_on_the_order_of_messages() -> None:
+    messages = [message(number, contact_hash=f"pair {number // 2}") for number in range(10)]
+    expected = reasons(*messages)
+    assert reasons(*messages[::-1]) == expected
+    assert expected.count("duplicate_contact") == 5
+
+
+def test_keys_are_compared_as_keys() -> None:
+    assert reasons(message(1), identity={UUID(int=1): UUID(int=1)}) == [None]
