@@ -13,7 +13,7 @@ import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
-from tests.dbt.raw_tables import create_source_tables
+from regulars.warehouse.tables import create_tables
 
 PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
 
@@ -103,7 +103,7 @@ def open_pair(directory: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"attach if not exists '{directory / 'marts.duckdb'}' as marts")
-        create_source_tables(connection)
+        create_tables(connection)
         yield connection
     finally:
         connection.close()

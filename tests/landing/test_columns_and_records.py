@@ -20,7 +20,17 @@ from regulars.vault import Vault
 from tests.landing.conftest import DAY, FixedClock
 from tests.landing.files import quarantined
 
-NAMES = ("member_id", "buyer_id", "phone", "birthday", "sms_consent", "is_employee", "mobile2", "x")
+NAMES = (
+    "member_id",
+    "buyer_id",
+    "enrolled_at",
+    "phone",
+    "birthday",
+    "sms_consent",
+    "is_employee",
+    "mobile2",
+    "x",
+)
 MODEL = CONTRACT["members"]
 
 cells = st.one_of(
@@ -37,6 +47,7 @@ cells = st.one_of(
             "a@example.com",
             "2017-10-01",
             "2017-02-30",
+            "2017-10-01 08:00:00",
             "granted",
             "maybe",
             "true",
@@ -77,7 +88,7 @@ def written(
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

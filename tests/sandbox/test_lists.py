@@ -276,6 +276,19 @@ def test_an_empty_shop_answers_with_no_list_at_all() -> None:
         assert content["total_results"] == 0
 
 
+def test_the_seller_receives_money_only_when_a_trade_finishes(shop: SandboxShop) -> None:
+    found = _all(shop, SOLD, fields="status,payment,received_payment", page_size=100)
+    for trade in found:
+        if trade["status"] != "TRADE_FINISHED":
+            assert trade["received_payment"] == "0.00"
+    received = [
+        trade["received_payment"] == trade["payment"]
+        for trade in found
+        if trade["status"] == "TRADE_FINISHED"
+    ]
+    assert 0.95 < sum(received) / len(received) < 1
+
+
 def test_refunds_follow_their_trade(shop: SandboxShop) -> None:
     shop.now = datetime(2017, 12, 1, tzinfo=PLATFORM_ZONE)
     fields = (

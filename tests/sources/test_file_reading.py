@@ -174,7 +174,7 @@ def test_parquet_types_come_without_loss(tmp_path: Path) -> None:
         "refund_amount": "12.50",
         "is_return_goods": "true",
     }
-    assert REFUNDS.check(record).unknown == {"extra": '{"a":1}', "bytes": "text"}
+    assert REFUNDS.check(record).unknown == {"extra": '{"a": 1}', "bytes": "text"}
 
 
 def test_a_nested_column_under_a_known_name_is_refused(tmp_path: Path) -> None:

@@ -165,6 +165,20 @@ def test_the_plain_pattern_of_ids_admits_what_the_check_leaves_alone(text: str) 
     assert model.plain_pattern("amount") is None
 
 
+def test_the_plain_pattern_of_timestamps_admits_only_days_that_exist() -> None:
+    pattern = str(PayloadModel("s", "t", [Field("at", "timestamp")]).plain_pattern("at"))
+    admitted = 0
+    for month in range(14):
+        for day in range(33):
+            text = f"2016-{month:02d}-{day:02d} 23:59:59"
+            if re.fullmatch(pattern, text):
+                admitted += 1
+                assert checked("timestamp", text) == text
+    assert admitted == 365  # 29 February is left to the check itself
+    for text in ("2016-01-01 24:00:00", "2016-01-01 00:60:00", "0000-01-01 00:00:00"):
+        assert not re.fullmatch(pattern, text)
+
+
 @given(st.text(max_size=30))
 def test_canonical_text_stays_as_it_is(value: str) -> None:
     for kind in ("id", "text", "amount", "decimal", "integer", "flag", "timestamp", "date"):

@@ -4,11 +4,10 @@ Known contact fields always do. Of fields that no model knows, those named like 
 one do as well: a platform that adds a field must not put a phone number into landing.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-
-import orjson
 
 from regulars.sources.payloads import PayloadModel, as_text
 from regulars.vault import ContactKind, ContactRef, Vault, is_masked
@@ -59,11 +58,9 @@ def plain_text(value: Any) -> str | None:
     try:
         return as_text(value)
     except ValueError:
-        return (
-            orjson.dumps(value, default=str).decode()
-            if isinstance(value, dict | list)
-            else (repr(value))
-        )
+        if isinstance(value, dict | list):
+            return json.dumps(value, ensure_ascii=False, default=str)
+        return repr(value)
 
 
 def unknown_keys(model: PayloadModel, name: str, value: Any, vault: Vault) -> dict[str, Any]:
@@ -74,7 +71,7 @@ def unknown_keys(model: PayloadModel, name: str, value: Any, vault: Vault) -> di
     safe = safe_name(model, name)
     if looks_like_contact(name, text):
         return contact_keys(safe, text, tokenise_plain(vault, "other", [text]))
-    return {safe: value if isinstance(value, dict | list) else text}
+    return {safe: text}
 
 
 def quarantine_payload(
@@ -103,5 +100,5 @@ def quarantine_payload(
         elif holds_contact(text) or (name in refused and not _SHOWABLE.fullmatch(text)):
             payload[f"{name}_sealed"] = vault.seal(text)
         else:
-            payload[name] = value if isinstance(value, dict | list) else text
+            payload[name] = text
     return payload

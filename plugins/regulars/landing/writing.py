@@ -5,7 +5,8 @@ checked by their distinct values, and their lines are put together by Arrow: a r
 about two microseconds, and only refused ones become Python objects.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from itertools import islice, repeat
 from typing import Any
 
@@ -46,6 +47,9 @@ def write_records(
             if record.defect is not None:
                 unreadable += 1
                 quarantine_defect(writer, vault, line, record)
+            elif not _is_unicode(record.payload):
+                odd = RawRecord(record.payload, record.position, "text that is not Unicode")
+                quarantine_defect(writer, vault, line, odd)
             else:
                 checked.append((line, record, model.check(record.payload)))
         _write_checked(writer, model, vault, checked)
@@ -56,9 +60,18 @@ def quarantine_defect(writer: BatchWriter, vault: Vault, line: int, record: RawR
     """Put aside a record that could not be told apart into fields; sealed: it may hold anything."""
     payload: dict[str, Any] = {"_position": record.position}
     if record.payload:
-        text = orjson.dumps(record.payload, default=str).decode()
-        payload["_sealed"] = vault.seal(text)
+        # Escaped to ASCII: half a surrogate pair must not stop us here.
+        payload["_sealed"] = vault.seal(json.dumps(record.payload, default=str))
     writer.quarantine(line, [record.defect or "unreadable"], payload)
+
+
+def _is_unicode(payload: Mapping[str, Any]) -> bool:
+    """Whether every text in it can be written; JSON may escape half a surrogate pair."""
+    try:
+        json.dumps(payload, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _write_checked(
@@ -81,12 +94,7 @@ def _write_checked(
         landed = {"_line": line, **_landed(model, vault, one, refs)}
         if any(key.endswith("_ref") for key in landed):
             landed["_key_id"] = writer.key_id = vault.key_id
-        try:
-            lines.append(orjson.dumps(landed) + b"\n")
-        except TypeError:  # half a surrogate pair, which no UTF-8 file can hold
-            broken = RawRecord({}, record.position, "text that is not Unicode")
-            quarantine_defect(writer, vault, line, broken)
-            continue
+        lines.append(orjson.dumps(landed, default=str) + b"\n")
         carried = [name for name, value in one.unknown.items() if plain_text(value) is not None]
         for name in (*carried, *dict.fromkeys(one.unknown_nested)):
             writer.count_unknown(name, 1)
@@ -162,7 +170,7 @@ class ColumnLanding:
         hashed: Any = None
         for name, column in columns.items():
             if self._is_plain(name, column):
-                pieces += [f',"{name}":"', column, '"']
+                pieces += _plain_pieces(name, column)
                 continue
             texts, is_refused, is_hashed = self._pieces(name, column)
             pieces.append(texts)
@@ -178,11 +186,14 @@ class ColumnLanding:
             self._writer.write(_bytes_of(joined), len(joined))
 
     def _is_plain(self, name: str, column: Any) -> bool:
-        """Whether every value is there and passes its check unchanged, by one look at them all."""
+        """Whether every value there is passes its check unchanged, by one look at them all."""
         pattern = self._model.plain_pattern(name)
-        if pattern is None or column.null_count or not pa.types.is_string(column.type):
+        if pattern is None or not pa.types.is_string(column.type):
             return False
-        return bool(pc.all(pc.match_substring_regex(column, pattern=pattern)).as_py())
+        if column.null_count and name in self._model.required:
+            return False
+        matched = pc.all(pc.match_substring_regex(column, pattern=pattern)).as_py()
+        return matched is not False
 
     def _ends(self, hashed: Any) -> Any:
         if hashed is None:
@@ -232,6 +243,13 @@ class ColumnLanding:
             record = RawRecord(dict(zip(columns, row, strict=True)), f"line {line}")
             reasons = self._model.check(record.payload).reasons
             _quarantine(self._writer, self._model, self._vault, line, record, reasons)
+
+
+def _plain_pieces(name: str, column: Any) -> list[Any]:
+    if not column.null_count:
+        return [f',"{name}":"', column, '"']
+    texts = pc.binary_join_element_wise(f',"{name}":"', column, '"', "")
+    return [pc.fill_null(texts, "")]
 
 
 def _either(one: Any, other: Any) -> Any:

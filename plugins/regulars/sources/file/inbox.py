@@ -142,16 +142,22 @@ def _take(path: Path, taken: Path, stream: str) -> Drop:
 
 
 def _left_over(folder: Path, taken: Path, stream: str) -> Iterator[Drop]:
+    _settle_ok_files(folder, taken)
+    for match in _numbered(taken):
+        if not match.group(2).endswith(".ok"):
+            yield _drop(taken / match.group(), match.group(2), stream)
+
+
+def _settle_ok_files(folder: Path, taken: Path) -> None:
+    """Give back the ``.ok`` files that were taken without their file: killed within _take."""
     for match in _numbered(taken):
         path, name = taken / match.group(), match.group(2)
-        if name.endswith(".ok"):
-            if not path.with_suffix("").exists():  # killed between the two renames of _take
-                if (folder / name).exists():
-                    path.unlink()
-                else:
-                    path.rename(folder / name)
+        if not name.endswith(".ok") or path.with_suffix("").exists():
             continue
-        yield _drop(path, name, stream)
+        if (folder / name).exists() or not (folder / name).with_suffix("").exists():
+            path.unlink()
+        else:
+            path.rename(folder / name)
 
 
 def _numbered(taken: Path) -> list[re.Match[str]]:

@@ -7,6 +7,7 @@ knows what else it lacks.
 
 import codecs
 import csv
+import json
 import unicodedata
 import xml.etree.ElementTree as ElementTree
 import zipfile
@@ -19,13 +20,13 @@ from typing import Any, TextIO
 
 import numpy as np
 import openpyxl
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from openpyxl.utils.exceptions import InvalidFileException
 
 from regulars.records import RawRecord
 from regulars.sources.payloads import PayloadModel, as_text
+from regulars.vault.contacts import mask_in_text
 
 PREAMBLE_ROWS = 20
 _ROWS = 32_768
@@ -114,7 +115,8 @@ def detect_encoding(path: Path) -> str:
 
 
 def _fitting_header(cells: list[str], model: PayloadModel) -> list[str]:
-    names = [name or f"column_{number}" for number, name in enumerate(cells, start=1)]
+    # Names of unknown columns are counted in the manifest, and a cell may hold anything.
+    names = [mask_in_text(name) or f"column_{no}" for no, name in enumerate(cells, start=1)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UnreadableFile(f"the column {_shown(twice[0], model)} stands there twice")
@@ -255,7 +257,7 @@ def _chunked(
         columns = list(zip(*good, strict=True)) or [()] * width
         yield Chunk(
             {
-                name: pa.array(column, pa.string())
+                name: pa.array([cell or None for cell in column], pa.string())
                 for name, column in zip(header, columns, strict=True)
             },
             pa.array(lines, pa.int64()),
@@ -269,7 +271,7 @@ def _fitted(row: list[str], width: int) -> list[str] | RawRecord:
     if len(row) > width and not any(row[width:]):
         return row[:width]
     reason = f"{len(row)} cells where the header has {width}"
-    return RawRecord({"text": orjson.dumps(row).decode()}, "", reason)
+    return RawRecord({"cells": row}, "", reason)
 
 
 def _read_parquet(path: Path, model: PayloadModel) -> Iterator[Chunk]:
@@ -300,7 +302,9 @@ def _plain(name: str, column: Any, model: PayloadModel) -> Any:
         if name in model.names:
             raise UnreadableFile(f"{name}: a nested column where plain values belong")
         values = column.to_pylist()
-        texts = [None if v is None else orjson.dumps(v, default=str).decode() for v in values]
+        texts = [
+            None if v is None else json.dumps(v, ensure_ascii=False, default=str) for v in values
+        ]
         return pa.array(texts, pa.string())
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return column.cast(pa.string())
