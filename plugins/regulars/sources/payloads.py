@@ -307,6 +307,8 @@ def _decimal(value: object) -> str | None:
 def _integer(value: object) -> str | None:
     if type(value) is str and _INTEGER.fullmatch(value) and value.isascii():
         return value
+    if type(value) is int and abs(value) < 10**18:
+        return str(value)
     text = _plain_number(value)
     if text is None:
         return None
