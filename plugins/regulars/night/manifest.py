@@ -74,7 +74,7 @@ def date_of(run_id: str) -> date:
         raise NightError(
             f"{run_id!r} is not a run id",
             where="run id",
-            next_step="run ids look like night-20171001; `regulars runs` lists them",
+            next_step="run ids look like night-20171001; `regulars status` lists them",
         ) from None
 
 

@@ -63,7 +63,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 """dbt selection of each build step, in order."""
 
 PROPOSALS = ("tag:activation",)
-THRESHOLD_CANDIDATES = "+int_rfm__threshold_candidates"
+THRESHOLD_CANDIDATES = "+int_rfm__threshold_candidates,tag:members"
+"""The candidates and what they need of the members' subject; orders are built before."""
 
 
 class Night:
