@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from regulars import airflow_home
 from regulars.errors import RegularsError
@@ -82,14 +81,25 @@ def status() -> None:
 
 
 @app.command()
-def replay(date: Date) -> None:
+def replay(
+    date: Date,
+    restate: Annotated[
+        bool,
+        typer.Option(help="Use everything that has landed since; kept beside, never published."),
+    ] = False,
+) -> None:
     """Rebuild a past night from its manifest beside the warehouse and compare the digests."""
     from regulars.credentials import credentials_from_environment
-    from regulars.night.replay import replay_night
+    from regulars.night.replay import replay_night, restate_night
     from regulars.settings import read_settings
 
     with _told_plainly():
-        outcome = replay_night(read_settings(), credentials_from_environment, date)
+        settings = read_settings()
+        if restate:
+            path = restate_night(settings, credentials_from_environment, date)
+            Console().print(f"restated marts: {path}", markup=False, highlight=False)
+            return
+        outcome = replay_night(settings, credentials_from_environment, date)
         Console().print(outcome.line, markup=False, highlight=False)
         if not outcome.is_equal:
             raise typer.Exit(1)
@@ -118,17 +128,13 @@ def query(
     sql: Annotated[str, typer.Argument(help="A query on the published marts.")],
 ) -> None:
     """Ask the published marts."""
+    from regulars.night.overview import print_rows
     from regulars.settings import read_settings
     from regulars.warehouse.read import query_published
 
     with _told_plainly():
         names, rows = query_published(read_settings(), sql)
-        table = Table()
-        for name in names:
-            table.add_column(name)
-        for row in rows[:1000]:
-            table.add_row(*("" if value is None else str(value) for value in row))
-        Console().print(table)
+        print_rows(names, rows, Console())
 
 
 @landing_app.command("list")

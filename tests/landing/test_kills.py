@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from regulars.landing import land_inbox, list_batches, read_batch, verify
+from regulars.landing import list_batches, read_batch, verify
+from regulars.night.inbox import land_inbox
 from regulars.settings import Settings
 from regulars.shops import Shop
 from regulars.vault import open_vault

@@ -12,11 +12,11 @@ from regulars.errors import QuarantineExceeded, SourceError
 from regulars.landing import (
     LandingResult,
     check_quarantine_share,
-    land_inbox,
     list_batches,
     read_batch,
     verify,
 )
+from regulars.night.inbox import land_inbox
 from regulars.settings import Settings
 from regulars.shops import Shop
 from regulars.vault import Vault

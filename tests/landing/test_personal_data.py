@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from regulars.landing import land_inbox, land_stream, list_batches, read_batch
+from regulars.landing import land_stream, list_batches, read_batch
+from regulars.night.inbox import land_inbox
 from regulars.records import RawRecord, Window
 from regulars.settings import Settings
 from regulars.shops import Shop

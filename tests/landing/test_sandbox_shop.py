@@ -10,7 +10,8 @@ import pytest
 
 from regulars.credentials import Credentials
 from regulars.errors import AuthenticationFailed, QuotaExhausted, SourceUnavailable
-from regulars.landing import LandingResult, land_inbox, land_stream, list_batches, read_batch
+from regulars.landing import LandingResult, land_stream, list_batches, read_batch
+from regulars.night.inbox import land_inbox
 from regulars.records import Window
 from regulars.sandbox.book import OrderBook
 from regulars.sandbox.export import HISTORY_STREAMS, export_history

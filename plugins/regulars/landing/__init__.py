@@ -11,7 +11,6 @@ from regulars.landing.batches import (
     remove_debris,
     verify,
 )
-from regulars.landing.inbox import land_inbox
 from regulars.landing.results import LandingFailure, LandingResult, check_quarantine_share
 from regulars.landing.streams import land_stream
 
@@ -20,7 +19,6 @@ __all__ = [
     "LandingResult",
     "check_quarantine_share",
     "find_by_content",
-    "land_inbox",
     "land_stream",
     "list_batches",
     "read_batch",

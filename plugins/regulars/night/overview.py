@@ -1,5 +1,7 @@
 """What there is: nights, publication, lease, batches."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
@@ -11,6 +13,7 @@ from regulars.state import StateStore
 from regulars.warehouse.publish import read_publication
 
 _NIGHTS_SHOWN = 14
+_ROWS_SHOWN = 200
 
 
 def print_status(settings: Settings, console: Console) -> None:
@@ -40,6 +43,24 @@ def print_status(settings: Settings, console: Console) -> None:
     lease = state.lease.current()
     holder = f"{lease.holder} holds it for {lease.run_id}" if lease else "free"
     console.print(f"Lease: {holder}", markup=False, highlight=False)
+
+
+def print_rows(names: list[str], rows: list[tuple[Any, ...]], console: Console) -> None:
+    """A query's answer: a table, or one column under another where a table would not fit."""
+    texts = [["" if value is None else str(value) for value in row] for row in rows[:_ROWS_SHOWN]]
+    widths = [max([len(name), *(len(row[n]) for row in texts)]) for n, name in enumerate(names)]
+    if sum(widths) + 3 * len(names) < console.width:
+        table = Table(*names)
+        for row in texts:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        for number, row in enumerate(texts, start=1):
+            console.rule(f"row {number}", align="left")
+            for name, value in zip(names, row, strict=True):
+                console.print(f"{name:<{max(map(len, names))}}  {value}", markup=False)
+    if len(rows) > _ROWS_SHOWN:
+        console.print(f"… {len(rows) - _ROWS_SHOWN:,} more rows")
 
 
 def print_batches(settings: Settings, console: Console) -> None:

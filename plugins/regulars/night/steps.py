@@ -23,12 +23,12 @@ from regulars.errors import GateFailed, NightError
 from regulars.landing import (
     LandingResult,
     check_quarantine_share,
-    land_inbox,
     land_stream,
     list_batches,
 )
 from regulars.night import calendar
 from regulars.night import manifest as manifests
+from regulars.night.inbox import land_inbox
 from regulars.night.journal import write_entry
 from regulars.night.manifest import RunManifest, date_of, run_id_of
 from regulars.progress import report
