@@ -42,11 +42,6 @@
     coalesce(try_cast({{ text }} as boolean), false)
 {%- endmacro %}
 
-{#- Text without surrounding blanks; nothing said is null. -#}
-{% macro parse_text(text) -%}
-    nullif(trim({{ text }}), '')
-{%- endmacro %}
-
 {#- The part of ``amount`` that falls to ``part`` of ``whole``, rounded to the fen; null for an empty
     whole. One division of decimals, never summed as a double. -#}
 {% macro prorate(amount, part, whole) -%}

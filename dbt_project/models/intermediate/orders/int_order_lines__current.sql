@@ -17,18 +17,13 @@ file_orders as (
 ),
 
 versions as (
-    select
-        order_key, line_no, brand, platform, shop, line_id, product_id, sku_id, title, quantity,
-        list_price, goods_amount, discount_amount, paid_amount, coupon_id, campaign_id,
-        modified_at, record_source, _batch_id, _line, _extracted_at
+    select order_key, line_no, modified_at, record_source, _batch_id, _line, _extracted_at
     from {{ ref('stg_taobao_top__order_lines') }}
     where {{ only_touched('order_key', 'int_orders__touched') }}
     union all
     select
-        lines.order_key, lines.line_no, lines.brand, lines.platform, lines.shop, lines.line_id,
-        lines.product_id, lines.sku_id, lines.title, lines.quantity, lines.list_price,
-        lines.goods_amount, lines.discount_amount, lines.paid_amount, lines.coupon_id,
-        lines.campaign_id, coalesce(lines.modified_at, file_orders.modified_at) as modified_at,
+        lines.order_key, lines.line_no,
+        coalesce(lines.modified_at, file_orders.modified_at) as modified_at,
         lines.record_source, lines._batch_id, lines._line, lines._extracted_at
     from {{ ref('stg_file__order_lines') }} as lines
     left join file_orders on lines.order_key = file_orders.order_key
@@ -44,13 +39,6 @@ ranked as (
     left join source_ranks on versions.record_source = source_ranks.record_source
 ),
 
-newest as (
-    select *
-    from ranked
-    qualify
-        row_number() over (partition by order_key, line_no order by {{ newest_first() }}) = 1
-),
-
 -- The newest version that listed all lines of its order: what it did not list is gone.
 complete_lists as (
     select
@@ -61,63 +49,119 @@ complete_lists as (
     group by order_key
 ),
 
-current_lines as (
-    select newest.*
-    from newest
-    left join complete_lists on newest.order_key = complete_lists.order_key
+placed as (
+    select
+        ranked.*,
+        coalesce(
+            {{ version_order('ranked.source_rank', 'ranked') }} < complete_lists.listed_by, false
+        ) as is_unlisted
+    from ranked
+    left join complete_lists on ranked.order_key = complete_lists.order_key
+),
+
+-- Nearly every line is down to one version by now; only the others are worth sorting.
+contested_orders as (
+    select order_key
+    from (
+        select order_key
+        from placed
+        where not is_unlisted
+        group by order_key, line_no
+        having count(*) > 1
+    ) as contested_lines
+    group by order_key
+),
+
+outdated as (
+    select order_key, line_no, record_source, _batch_id, _line
+    from placed
+    where is_unlisted
+    union all
+    select order_key, line_no, record_source, _batch_id, _line
+    from placed
     where
-        complete_lists.listed_by is null
-        or {{ version_order('newest.source_rank', 'newest') }} >= complete_lists.listed_by
+        not is_unlisted
+        and order_key in (select contested_orders.order_key from contested_orders)
+    qualify
+        row_number() over (partition by order_key, line_no order by {{ newest_first() }}) > 1
 ),
 
 -- Platforms do not name the campaign a coupon came from; what a file told of the line stays.
-newest_coupons as (
+file_coupons as (
     select
-        order_key,
-        coalesce(line_id, cast(line_no as varchar)) as line_name,
-        coupon_id,
-        campaign_id
-    from ranked
-    where coalesce(coupon_id, campaign_id) is not null
+        order_key, line_id, coupon_id, campaign_id
+    from {{ ref('stg_file__order_lines') }}
+    where
+        line_id is not null
+        and coalesce(coupon_id, campaign_id) is not null
+        and order_key in (select complete_lists.order_key from complete_lists)
     qualify
         row_number() over (
-            partition by order_key, coalesce(line_id, cast(line_no as varchar))
-            order by {{ newest_first() }}
+            partition by order_key, line_id
+            order by
+                modified_at desc nulls last,
+                _extracted_at desc nulls last,
+                _batch_id desc nulls last,
+                _line desc nulls last
         ) = 1
 ),
 
-completed as (
+lines as (
     select
-        current_lines.order_key,
-        current_lines.line_no,
-        current_lines.brand,
-        current_lines.platform,
-        current_lines.shop,
-        current_lines.line_id,
-        coalesce(current_lines.product_id, 'unknown') as product_id,
-        current_lines.sku_id,
-        current_lines.title,
-        cast(coalesce(current_lines.quantity, 0) as decimal(18, 3)) as quantity,
-        current_lines.list_price,
+        api.order_key, api.line_no, api.brand, api.platform, api.shop, api.line_id,
+        api.product_id, api.sku_id, api.title, api.quantity, api.list_price, api.goods_amount,
+        api.discount_amount, api.paid_amount, file_coupons.coupon_id, file_coupons.campaign_id,
+        api.record_source, api._batch_id, api._line
+    from {{ ref('stg_taobao_top__order_lines') }} as api
+    left join file_coupons
+        on
+            api.order_key = file_coupons.order_key
+            and api.line_id = file_coupons.line_id
+    where {{ only_touched('api.order_key', 'int_orders__touched') }}
+    union all
+    select
+        order_key, line_no, brand, platform, shop, line_id, product_id, sku_id, title, quantity,
+        list_price, goods_amount, discount_amount, paid_amount, coupon_id, campaign_id,
+        record_source, _batch_id, _line
+    from {{ ref('stg_file__order_lines') }}
+    where {{ only_touched('order_key', 'int_orders__touched') }}
+),
+
+current_lines as (
+    select
+        lines.order_key,
+        lines.line_no,
+        lines.brand,
+        lines.platform,
+        lines.shop,
+        lines.line_id,
+        coalesce(lines.product_id, 'unknown') as product_id,
+        lines.sku_id,
+        lines.title,
+        cast(coalesce(lines.quantity, 0) as decimal(18, 3)) as quantity,
+        lines.list_price,
         cast(coalesce(
-            current_lines.goods_amount,
-            current_lines.list_price * current_lines.quantity,
-            current_lines.paid_amount + coalesce(current_lines.discount_amount, 0),
+            lines.goods_amount,
+            cast(lines.list_price * lines.quantity as decimal(18, 2)),
+            lines.paid_amount + coalesce(lines.discount_amount, 0),
             0
         ) as decimal(18, 2)) as goods_amount,
-        current_lines.discount_amount,
-        cast(coalesce(current_lines.paid_amount, 0) as decimal(18, 2)) as payable_amount,
-        coalesce(current_lines.coupon_id, newest_coupons.coupon_id) as coupon_id,
-        coalesce(current_lines.campaign_id, newest_coupons.campaign_id) as campaign_id,
-        current_lines.record_source,
-        current_lines._batch_id,
-        current_lines._line
-    from current_lines
-    left join newest_coupons
+        lines.discount_amount,
+        cast(coalesce(lines.paid_amount, 0) as decimal(18, 2)) as payable_amount,
+        lines.coupon_id,
+        lines.campaign_id,
+        lines.record_source,
+        lines._batch_id,
+        lines._line
+    from lines
+    left join outdated
         on
-            current_lines.order_key = newest_coupons.order_key
-            and coalesce(current_lines.line_id, cast(current_lines.line_no as varchar))
-            = newest_coupons.line_name
+            lines.order_key = outdated.order_key
+            and lines.line_no = outdated.line_no
+            and lines.record_source = outdated.record_source
+            and lines._batch_id = outdated._batch_id
+            and lines._line = outdated._line
+    where outdated.order_key is null
 )
 
 select
@@ -142,4 +186,4 @@ select
     record_source,
     _batch_id,
     _line
-from completed
+from current_lines

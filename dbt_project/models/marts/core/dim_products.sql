@@ -5,7 +5,8 @@ with recorded as (
     where {{ only_touched('product_key', 'int_products__touched') }}
 ),
 
--- What was sold is a product, whether or not anybody recorded it.
+-- What was sold is a product, whether or not anybody recorded it. Sales tell nothing more of a
+-- product whose record has a title.
 sold as (
     select
         product_key,
@@ -15,7 +16,11 @@ sold as (
         product_id,
         title
     from {{ ref('fct_order_lines') }}
-    where {{ only_touched('product_key', 'int_products__touched') }}
+    where
+        {{ only_touched('product_key', 'int_products__touched') }}
+        and product_key not in (
+            select recorded.product_key from recorded where recorded.title is not null
+        )
     qualify
         row_number() over (
             partition by product_key

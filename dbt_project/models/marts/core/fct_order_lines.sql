@@ -9,19 +9,6 @@ run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
 
-lines as (
-    select
-        lines.*,
-        orders.customer_key,
-        orders.created_date,
-        orders.paid_date,
-        cast(
-            case when orders.is_paid then lines.payable_amount else 0 end as decimal(18, 2)
-        ) as paid_amount
-    from {{ ref('int_order_lines__current') }} as lines
-    inner join orders on lines.order_key = orders.order_key
-),
-
 visible_refunds as (
     select
         refunds.order_key,
@@ -37,12 +24,24 @@ visible_refunds as (
     where refunds.refunded_at < run_shops.visible_until
 ),
 
+-- Few orders are refunded: only their lines take part in what follows.
+refunded_lines as (
+    select
+        lines.order_key,
+        lines.line_no,
+        lines.line_id,
+        case when orders.is_paid then lines.payable_amount else 0 end as paid_amount
+    from {{ ref('int_order_lines__current') }} as lines
+    inner join orders on lines.order_key = orders.order_key
+    where lines.order_key in (select visible_refunds.order_key from visible_refunds)
+),
+
 named_lines as (
     select
         order_key,
         line_id,
         min(line_no) as line_no
-    from lines
+    from refunded_lines
     where line_id is not null
     group by order_key, line_id
 ),
@@ -76,27 +75,30 @@ refunds_of_orders as (
 
 own_refunds as (
     select
-        lines.*,
-        least(coalesce(refunds_of_lines.refunded_amount, 0), lines.paid_amount)
-            as own_refunded_amount
-    from lines
+        refunded_lines.order_key,
+        refunded_lines.line_no,
+        least(coalesce(refunds_of_lines.refunded_amount, 0), refunded_lines.paid_amount)
+            as own_refunded_amount,
+        refunded_lines.paid_amount
+        - least(coalesce(refunds_of_lines.refunded_amount, 0), refunded_lines.paid_amount)
+            as remaining_amount
+    from refunded_lines
     left join refunds_of_lines
         on
-            lines.order_key = refunds_of_lines.order_key
-            and lines.line_no = refunds_of_lines.line_no
+            refunded_lines.order_key = refunds_of_lines.order_key
+            and refunded_lines.line_no = refunds_of_lines.line_no
 ),
 
 remaining as (
     select
         own_refunds.*,
         coalesce(refunds_of_orders.refunded_amount, 0) as shared_refund_amount,
-        sum(own_refunds.paid_amount - own_refunds.own_refunded_amount) over (
+        sum(own_refunds.remaining_amount) over (
             partition by own_refunds.order_key
             order by own_refunds.line_no asc nulls last
             rows between unbounded preceding and current row
         ) as remaining_so_far,
-        own_refunds.paid_amount - own_refunds.own_refunded_amount as remaining_amount,
-        sum(own_refunds.paid_amount - own_refunds.own_refunded_amount) over (
+        sum(own_refunds.remaining_amount) over (
             partition by own_refunds.order_key
         ) as remaining_total
     from own_refunds
@@ -104,10 +106,11 @@ remaining as (
 ),
 
 -- Shared by what is left of each line; rounding the running sum keeps the total to the fen.
-shared as (
+refunded as (
     select
-        remaining.*,
-        coalesce(
+        order_key,
+        line_no,
+        own_refunded_amount + coalesce(
             {{ prorate(
                 'least(shared_refund_amount, remaining_total)',
                 'remaining_so_far',
@@ -119,33 +122,49 @@ shared as (
                 'remaining_total',
             ) }},
             0
-        ) as shared_refunded_amount
+        ) as refunded_amount
     from remaining
+),
+
+lines as (
+    select
+        lines.*,
+        orders.customer_key,
+        orders.created_date,
+        orders.paid_date,
+        cast(
+            case when orders.is_paid then lines.payable_amount else 0 end as decimal(18, 2)
+        ) as paid_amount
+    from {{ ref('int_order_lines__current') }} as lines
+    inner join orders on lines.order_key = orders.order_key
 )
 
 select
-    order_key,
-    line_no,
-    line_id,
-    customer_key,
-    product_key,
-    product_id,
-    sku_id,
-    title,
-    quantity,
-    list_price,
-    goods_amount,
-    discount_amount,
-    paid_amount,
-    cast(own_refunded_amount + shared_refunded_amount as decimal(18, 2)) as refunded_amount,
-    cast(
-        paid_amount - own_refunded_amount - shared_refunded_amount as decimal(18, 2)
-    ) as net_amount,
-    coupon_id,
-    campaign_id,
-    created_date,
-    paid_date,
-    brand,
-    platform,
-    shop
-from shared
+    lines.order_key,
+    lines.line_no,
+    lines.line_id,
+    lines.customer_key,
+    lines.product_key,
+    lines.product_id,
+    lines.sku_id,
+    lines.title,
+    lines.quantity,
+    lines.list_price,
+    lines.goods_amount,
+    lines.discount_amount,
+    lines.paid_amount,
+    cast(coalesce(refunded.refunded_amount, 0) as decimal(18, 2)) as refunded_amount,
+    cast(lines.paid_amount - coalesce(refunded.refunded_amount, 0) as decimal(18, 2))
+        as net_amount,
+    lines.coupon_id,
+    lines.campaign_id,
+    lines.created_date,
+    lines.paid_date,
+    lines.brand,
+    lines.platform,
+    lines.shop
+from lines
+left join refunded
+    on
+        lines.order_key = refunded.order_key
+        and lines.line_no = refunded.line_no

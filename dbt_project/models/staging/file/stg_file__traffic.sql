@@ -20,7 +20,7 @@ parsed as (
         records._platform as platform,
         records._shop as shop,
         try_cast(records.date as date) as traffic_date,
-        coalesce({{ parse_text('records.channel') }}, 'all') as channel,
+        coalesce(records.channel, 'all') as channel,
         try_cast(records.visitors as integer) as visitor_count,
         try_cast(records.new_visitors as integer) as new_visitor_count,
         try_cast(records.returning_visitors as integer) as returning_visitor_count,

@@ -1,0 +1,325 @@
+"""Members, credit and queues over several nights, with decisions that are recorded in between."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dbt.nights import Warehouse, differences
+from tests.dbt.project import Project, open_pair
+from tests.dbt.shop_story import Night, Story
+
+pytestmark = pytest.mark.slow
+
+NIGHTS = 4
+QUEUES = ("queue_sms__first_month_gift", "queue_sms__just_silent_coupon")
+CAMPAIGNS = """
+    insert into config.campaigns by name
+    select
+        campaign, campaign as name, 'triggered' as kind, 'sms' as channel, 'marketing' as purpose,
+        campaign as audience, campaign as salt, 0.25 as holdout_share, '10:00' as send_at_local,
+        trigger_day, 3 as catch_up_days, 1 as cooldown_days, coupon as coupon_code, priority,
+        campaign as template, 15 as monitor_days, true as is_active, 'b' as brand
+    from (
+        values ('first_month_gift', 30, 'cp1', 20), ('just_silent_coupon', null, 'cp2', 30)
+    ) as campaigns (campaign, trigger_day, coupon, priority)
+"""
+DECIDE = """
+    insert into raw.state__decisions by name
+    select
+        row_number() over (order by message_id)
+        + (select count(*) from raw.state__decisions) as seq,
+        message_id, 'run' as run_id, campaign, brand, member_key, channel, occasion, arm, outcome,
+        reason, as_of_date as decided_on, planned_at, contact_ref, contact_hash, coupon_code,
+        bucket, purpose
+    from activation.{queue}
+    where is_final
+"""
+EVENTS = """
+    insert into raw.state__message_events by name
+    select
+        row_number() over (order by decisions.message_id, kinds.event)
+        + (select count(*) from raw.state__message_events) as seq,
+        decisions.message_id, kinds.event, 'run' as run_id,
+        decisions.planned_at + to_minutes(kinds.minutes) as occurred_at
+    from raw.state__decisions as decisions
+    cross join (values ('exported', 0), ('delivered', 1), ('clicked', 90)) as kinds (event, minutes)
+    where
+        decisions.outcome = 'send'
+        and decisions.message_id not in (select message_id from raw.state__message_events)
+"""
+AS_OF_JOIN = """
+    select history.member_key, history.cell_code, history.valid_from
+    from marts.mart_member_lifecycle_history as history
+    where
+        history.valid_from <= ?
+        and (history.valid_to is null or history.valid_to > ?)
+    order by all
+"""
+
+
+@dataclass
+class Told:
+    """Two warehouses that know the same: one built night by night, one at once."""
+
+    nights: list[Night]
+    nightly: Warehouse
+    rebuilt: Warehouse
+
+
+@pytest.fixture(scope="module")
+def told(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    folder = tmp_path_factory.mktemp("members")
+    nightly = Warehouse(project, folder / "nightly")
+    rebuilt = Warehouse(project, folder / "rebuilt")
+    nights = list(Story(7, date(2017, 10, 1), NIGHTS, orders=90).nights())
+    for warehouse in (nightly, rebuilt):
+        warehouse.prepare()
+        with open_pair(warehouse.directory) as connection:
+            connection.execute(CAMPAIGNS)
+    for number, night in enumerate(nights):
+        nightly.land(night)
+        rebuilt.land(night)
+        nightly.build(night, run_id=f"night-{number}")
+        nightly.consume(night)
+        if night is not nights[-1]:
+            _decide(nightly)
+    _copy_recorded(nightly, rebuilt)
+    _shuffle(rebuilt)
+    rebuilt.build(nights[-1], run_id="rebuild")
+    rebuilt.consume(nights[-1])
+    yield Told(nights, nightly, rebuilt)
+
+
+def _decide(warehouse: Warehouse) -> None:
+    """Record tonight's final proposals and, for those to send, what becomes of them."""
+    with open_pair(warehouse.directory) as connection:
+        for queue in QUEUES:
+            connection.execute(DECIDE.format(queue=queue))
+        connection.execute(EVENTS)
+
+
+def _copy_recorded(source: Warehouse, target: Warehouse) -> None:
+    with open_pair(target.directory) as connection:
+        connection.execute(
+            f"attach '{source.directory / 'warehouse.duckdb'}' as source (read_only)"
+        )
+        for stream in ("state__decisions", "state__message_events"):
+            connection.execute(f"insert into raw.{stream} select * from source.raw.{stream}")
+
+
+def _shuffle(warehouse: Warehouse) -> None:
+    """Rewrite every raw table with its rows in another order."""
+    with open_pair(warehouse.directory) as connection:
+        tables = connection.execute(
+            """
+            select table_name from information_schema.tables
+            where table_catalog = 'warehouse' and table_schema = 'raw'
+            """
+        ).fetchall()
+        for (table,) in tables:
+            connection.execute(
+                f"create or replace table raw.{table} as "
+                f"from raw.{table} as rows order by md5(cast(rows as varchar))"
+            )
+
+
+def _rows(warehouse: Warehouse, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    with open_pair(warehouse.directory) as connection:
+        return connection.execute(query, list(values)).fetchall()
+
+
+def _queue_rows(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    both = " union all ".join(f"select * from activation.{queue}" for queue in QUEUES)
+    return _rows(warehouse, f"select * from ({both}) order by all")
+
+
+def test_sum_of_nights_equals_a_rebuild_from_shuffled_rows(told: Told) -> None:
+    assert differences(told.nightly.marts(), told.rebuilt.marts()) == ""
+    assert _queue_rows(told.nightly) == _queue_rows(told.rebuilt)
+    outcomes = _rows(
+        told.rebuilt, "select outcome, count(*) from marts.fct_campaign_sends group by all"
+    )
+    assert {"sent", "holdout", "suppressed"} <= {outcome for outcome, _ in outcomes}, outcomes
+    credited = _rows(
+        told.rebuilt,
+        "select distinct evidence from marts.fct_order_attribution where is_credited",
+    )
+    assert credited, "a story without credit proves nothing"
+
+
+def test_every_member_is_in_exactly_one_stay_on_every_day(told: Told) -> None:
+    broken = _rows(
+        told.rebuilt,
+        """
+        with stays as (
+            select
+                *,
+                lead(valid_from) over (partition by member_key order by valid_from) as next_from,
+                lag(valid_to) over (partition by member_key order by valid_from) as last_to
+            from marts.mart_member_lifecycle_history
+        )
+
+        select * from stays
+        where
+            valid_to is distinct from next_from
+            or (last_to is not null and last_to <> valid_from)
+            or valid_to <= valid_from
+        """,
+    )
+    assert broken == []
+    without_order = _rows(
+        told.rebuilt,
+        """
+        with first_orders as (
+            select identities.member_key, min(orders.created_date) as first_date
+            from marts.fct_orders as orders
+            inner join marts.dim_member_identities as identities
+                on orders.customer_key = identities.customer_key
+            where coalesce(orders.invalid_reason, '') not in ('test', 'employee')
+            group by all
+        ),
+
+        starts as (
+            select member_key, min(valid_from) as first_date
+            from marts.mart_member_lifecycle_history
+            group by all
+        )
+
+        select *
+        from first_orders
+        full outer join starts
+            on first_orders.member_key = starts.member_key
+        where first_orders.first_date is distinct from starts.first_date
+        """,
+    )
+    assert without_order == []
+
+
+def test_a_paid_order_makes_its_day_active_and_silence_follows_activity(told: Told) -> None:
+    inactive = _rows(
+        told.rebuilt,
+        """
+        select orders.order_key, history.cell_code
+        from marts.fct_orders as orders
+        inner join marts.dim_member_identities as identities
+            on orders.customer_key = identities.customer_key
+        inner join marts.mart_member_lifecycle_history as history
+            on
+                identities.member_key = history.member_key
+                and orders.paid_date >= history.valid_from
+                and orders.paid_date < coalesce(history.valid_to, date '9999-12-31')
+        where orders.is_valid_order and history.activity_stage <> 'active'
+        """,
+    )
+    assert inactive == []
+    leaps = _rows(
+        told.rebuilt,
+        """
+        select previous_cell_code, cell_code
+        from marts.mart_member_lifecycle_history
+        where
+            entered_by = 'time'
+            and activity_stage = 'silent'
+            and previous_cell_code not like '%_active'
+        """,
+    )
+    assert leaps == []
+
+
+def test_replayed_date_equals_the_history_of_that_date(told: Told) -> None:
+    """Going back is incremental as well: the history as of the last night must have said it all."""
+    past = told.nights[1]
+    remembered = _rows(told.rebuilt, AS_OF_JOIN, past.as_of_date, past.as_of_date)
+    told.rebuilt.build(past, "--exclude", "tag:activation", run_id="replay")
+    told.rebuilt.consume(past)
+    replayed = _rows(
+        told.rebuilt,
+        "select member_key, cell_code, stage_since from marts.mart_member_lifecycle order by all",
+    )
+    assert replayed == remembered
+    late = _rows(
+        told.rebuilt,
+        "select count(*) from marts.mart_member_lifecycle_history where valid_from > ?",
+        past.as_of_date,
+    )
+    assert late == [(0,)]
+
+
+def test_everybody_considered_has_one_outcome(told: Told) -> None:
+    rows = _rows(
+        told.nightly,
+        """
+        select
+            count(*) = count(distinct message_id),
+            count(*) filter ((outcome = 'suppressed') <> (reason is not null)),
+            count(*) filter (outcome <> 'suppressed' and bucket is null),
+            count(*) filter (outcome = 'send' and contact_ref is null),
+            count(*)
+        from raw.state__decisions
+        """,
+    )
+    unique, unexplained, undrawn, unreachable, total = rows[0]
+    assert unique
+    assert (unexplained, undrawn, unreachable) == (0, 0, 0)
+    assert total > 5, "a story that decides nothing proves nothing"
+
+
+def test_no_contact_exceeds_a_cap(told: Told) -> None:
+    crowded = _rows(
+        told.nightly,
+        """
+        with caps (window_hours, max_messages) as (values (24, 1), (168, 2), (720, 4)),
+
+        messages as (
+            select contact_hash, planned_at
+            from raw.state__decisions
+            where outcome in ('send', 'holdout')
+        )
+
+        select later.contact_hash, caps.window_hours
+        from messages as later
+        cross join caps
+        inner join messages as earlier
+            on
+                later.contact_hash = earlier.contact_hash
+                and earlier.planned_at <= later.planned_at
+                and earlier.planned_at > later.planned_at - to_hours(caps.window_hours)
+        group by later.contact_hash, later.planned_at, caps.window_hours, caps.max_messages
+        having count(*) > caps.max_messages
+        """,
+    )
+    assert crowded == []
+
+
+def test_credit_and_organic_add_up_to_the_fen(told: Told) -> None:
+    sums = _rows(
+        told.nightly,
+        """
+        select
+            (select sum(credited_amount + organic_amount) from marts.mart_campaign_attribution),
+            (select sum(credited_amount + organic_amount) from marts.fct_order_attribution),
+            (select sum(net_amount) from marts.fct_orders where is_valid_order)
+        """,
+    )
+    assert len(set(sums[0])) == 1
+    assert sums[0][0] > 0
+
+
+def test_groups_of_the_day_add_up_to_all_members(told: Told) -> None:
+    day = told.nights[-1].as_of_date
+    counts = dict(
+        _rows(
+            told.nightly,
+            """
+            select customer_group, sum(member_count)
+            from marts.mart_shop_daily where day_date = ? group by all
+            """,
+            day,
+        )
+    )
+    members = _rows(told.nightly, "select count(*) from marts.mart_member_lifecycle")[0][0]
+    assert counts.pop("total") == sum(counts.values()) == members

@@ -1,0 +1,95 @@
+"""Formulas and seeds that members, queues and the exit have in common."""
+
+import csv
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import yaml
+
+from regulars.state.proposals import message_id_of
+from tests.dbt.project import PROJECT_DIR, Project
+
+SEEDS = PROJECT_DIR / "seeds"
+BUCKETS = {
+    ("camp_2025_d11", "M000001"): 7820,
+    ("camp_2025_d11", "M000002"): 4634,
+    ("camp_2025_d12", "M000001"): 4952,
+    ("ugc_2025", "M000001"): 8245,
+    ("camp_2025_d11", "会员42"): 7566,
+}
+
+
+def _seed(name: str) -> list[dict[str, str]]:
+    with (SEEDS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _evaluate(project: Project, directory: Path, expressions: list[str]) -> list[object]:
+    columns = ", ".join(f"{text} as c{number}" for number, text in enumerate(expressions))
+    results = project.run(directory, "show", "--inline", f"select {columns}", "--output", "json")
+    row = results[0].agate_table.rows[0]
+    return [row[f"c{number}"] for number in range(len(expressions))]
+
+
+def test_buckets_and_message_ids_are_the_published_ones(
+    project: Project, empty_warehouse: Path
+) -> None:
+    key = UUID("00000000-0000-0000-0000-0000000000a1")
+    found = _evaluate(
+        project,
+        empty_warehouse,
+        [
+            *(
+                "{{ holdout_bucket(\"'%s'\", \"'%s'\") }}" % (salt, member)
+                for salt, member in BUCKETS
+            ),
+            "{{ message_id(\"'gift'\", \"cast('%s' as uuid)\", \"'sms'\", \"'o1'\") }}" % key,
+        ],
+    )
+    assert [int(str(bucket)) for bucket in found[:-1]] == list(BUCKETS.values())
+    assert found[-1] == message_id_of("gift", key, "sms", "o1")
+
+
+def test_every_cell_of_the_matrix_has_an_action() -> None:
+    counts = {row["count_stage"] for row in _seed("count_stages")} - {"prospect"}
+    windows = {row["activity_stage"] for row in _seed("lifecycle_windows")}
+    cells = {f"{count}_{window}" for count in counts for window in windows}
+    assert len(cells) == 12
+    actions = _seed("lifecycle_actions")
+    assert {row["cell_code"] for row in actions} == cells | {"prospect", "dead"}
+    assert all(row["next_action"] and row["next_action_zh"] for row in actions)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lifecycle_windows",
+        "count_stages",
+        "aov_bands",
+        "rfm_frequency_cuts",
+        "metric_parameters",
+        "attribution_windows",
+        "message_caps",
+        "send_hours",
+    ],
+)
+def test_every_number_has_a_unit_and_a_reason(name: str) -> None:
+    rows = _seed(name)
+    assert rows
+    assert all(row["unit"] and row["reason"] for row in rows)
+
+
+def test_queues_and_exit_know_the_same_hours() -> None:
+    sending = yaml.safe_load((PROJECT_DIR.parent / "config" / "sending.yml").read_text("utf-8"))
+    hours = {row["purpose"]: row for row in _seed("send_hours")}["marketing"]
+    assert hours["allowed_from"] == sending["marketing_opens"]
+    assert hours["allowed_to"] == sending["marketing_closes"]
+    assert [hours["preferred_at"], hours["second_preferred_at"]] == sending["slots"]
+
+
+def test_reasons_have_a_precedence_of_their_own() -> None:
+    rows = _seed("suppression_reasons")
+    assert sorted(int(row["precedence"]) for row in rows) == list(range(1, len(rows) + 1))
+    retried = {row["reason"] for row in rows if row["is_final"] == "false"}
+    assert retried == {"cap", "quiet", "recent_order"}
