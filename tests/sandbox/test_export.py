@@ -23,10 +23,13 @@ from regulars.sandbox.export import (
     export_events,
     export_history,
 )
+from regulars.sandbox.journey import Purchases
 from regulars.sandbox.merchant import Merchant
 from regulars.sandbox.protocol import PLATFORM_ZONE
 from regulars.sandbox.server import TEST_ACCESS
 from regulars.sandbox.shop import SandboxShop
+from regulars.sandbox.timeline import DAY
+from regulars.sandbox.wire import wall_texts
 from regulars.settings import Settings
 from tests.sandbox.calls import FULL, REFUND, ask
 
@@ -274,39 +277,65 @@ def test_history_and_event_drops_together_are_the_whole_year(
     for stream, (name, total) in ids.items():
         every = [row[name] for row in first[stream] + second[stream]]
         assert len(set(every)) == len(every) == total
-    assert all(
-        row["sms_consent"] == "refused" or row["email_consent"] == "refused"
-        for row in second["members"]
-    )
-    assert all((row["modified_at"] or "") >= "2017-10-01" for row in second["members"])
+    # Whoever refuses later had granted at first, as far as anybody knew.
+    before = {row["member_id"]: row for row in first["members"]}
+    for row in second["members"]:
+        assert (row["modified_at"] or "") >= "2017-10-01"
+        assert "refused" in (row["sms_consent"], row["email_consent"])
+        for name in ("sms_consent", "email_consent"):
+            if row[name] == "refused" and (row[f"{name}_at"] or "") >= "2017-10-01":
+                assert before[row["member_id"]][name] == "granted"
+                assert before[row["member_id"]][f"{name}_at"] == row["enrolled_at"]
+    assert len(second["members"]) > 20
 
 
 def test_a_redemption_names_its_order_where_only_one_can_be_meant(
-    whole_drop: list[DroppedFile], whole_book: OrderBook
+    tmp_path: Path, whole_book: OrderBook
 ) -> None:
-    (events,) = (_rows(file) for file in whole_drop if file.stream == "coupon_events")
+    (file,) = export_events(
+        tmp_path, "s", whole_book, date(2017, 1, 1), date(2018, 1, 1), ["coupon_events"]
+    )
+    book = whole_book
+    sums = book.line_goods - book.line_item_discount - book.line_paid
+    used = np.add.reduceat(sums, book.line_start[:-1]) + book.clamped > 0
+    days = (book.created // DAY).tolist()
+    candidates = Counter(
+        (household, day)
+        for household, day, coupon in zip(book.household.tolist(), days, used.tolist(), strict=True)
+        if coupon
+    )
+    events = _rows(file)
     named = [event for event in events if event["order_id"]]
-    assert 0.8 < len(named) / len(events) < 1
-    for event in named[::25]:
-        trade = whole_book.find_trade(int(event["order_id"] or 0))
+    assert (len(events), len(named)) == (2_102, 1_889)
+    for event in named:
+        trade = book.find_trade(int(event["order_id"] or 0))
         assert trade is not None
-        assert whole_book.paid[trade] > whole_book.created[trade]
-        days = np.flatnonzero(
-            (whole_book.household == whole_book.household[trade])
-            & (whole_book.created // 86_400 == whole_book.created[trade] // 86_400)
-        )
-        coupons = [
-            int(
-                (whole_book.line_goods - whole_book.line_item_discount - whole_book.line_paid)[
-                    whole_book.line_start[day] : whole_book.line_start[day + 1]
-                ].sum()
-                + whole_book.clamped[day]
-            )
-            for day in days.tolist()
-        ]
-        assert sum(coupon > 0 for coupon in coupons) == 1
+        assert used[trade]
+        assert candidates[int(book.household[trade]), days[trade]] == 1
+        assert event["occurred_at"] == wall_texts(book.created[[trade]])[0]
     unnamed = [event["occurred_at"] or "" for event in events if not event["order_id"]]
     assert all(moment.endswith(" 12:00:00") for moment in unnamed)
+
+
+def test_the_midnight_of_the_cut_belongs_to_the_next_drop(tmp_path: Path) -> None:
+    midnight = day_start(CUT)
+    rows = {name: np.ones(2, dtype=np.int64) for name in ("household", "store", "quantity")}
+    rows |= {name: np.zeros(2, dtype=np.int64) for name in ("coupon_discount", "match_discount")}
+    book = OrderBook.build(
+        Purchases.ordered(
+            **rows,
+            basket=np.array([7_000_000_001, 7_000_000_002]),
+            product=np.array([5, 5]),
+            created=np.array([midnight - 1, midnight]),
+            sales=np.array([100, 100]),
+            retail_discount=np.array([0, 0]),
+        )
+    )
+    (history,) = export_history(tmp_path, "s", book, CUT, ["orders"])
+    (later,) = export_events(tmp_path, "s", book, CUT, date(2017, 10, 2), ["orders"])
+    assert [row["order_id"] for row in _rows(history)] == [str(book.tid[0])]
+    assert [row["created_at"] for row in _rows(history)] == ["2017-09-30 23:59:59"]
+    assert {row["order_id"] for row in _rows(later)} == {str(tid) for tid in book.tid.tolist()}
 
 
 def test_the_same_range_gives_the_same_bytes(

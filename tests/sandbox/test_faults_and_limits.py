@@ -151,6 +151,9 @@ def test_a_touch_is_forgotten_when_the_trade_moves_on(shop: SandboxShop) -> None
     shop.now = NOW + timedelta(days=60)
     later = ask(shop, FULL, fields="modified", tid=moved)["trade"]["modified"]
     assert later > "2017-10-02 02:00:00"
+    monday = {"start_modified": "2017-10-02 00:00:00", "end_modified": "2017-10-02 23:00:00"}
+    listed = trades(_listed(shop, page_size=100, **monday))
+    assert moved not in [trade["tid"] for trade in listed]
     shop.now = NOW - timedelta(hours=1)
     earlier = ask(shop, FULL, fields="modified", tid=moved)["trade"]["modified"]
     assert earlier < "2017-10-02 01:00:01"
