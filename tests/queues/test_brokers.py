@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -15,13 +16,15 @@ from redis import Redis
 
 from regulars.errors import ConfigError, QueueError
 from regulars.queues import export_messages, transport_for
-from regulars.queues.transports import FileQueue, Transport
+from regulars.queues.exit import Verdict
+from regulars.queues.transports import BatchName, FileQueue, Transport
+from regulars.queues.transports.handover import queue_row
 from regulars.queues.transports.rabbitmq import RabbitQueue
 from regulars.queues.transports.redis_stream import RedisQueue
-from regulars.state import StateStore
+from regulars.state import Decision, StateStore
 from tests.queues.shop import NIGHT, campaign, rules
 from tests.servers import RABBITMQ_URL
-from tests.state.rows import DAY, held_out, member, proposal
+from tests.state.rows import DAY, PLANNED, held_out, member, proposal
 
 RUN = "night-20171001"
 COUNT = 12
@@ -194,6 +197,29 @@ def test_redis_gets_each_message_once(state: StateStore, redis_url: str) -> None
     assert Counter(entry["message_id"] for entry in entries) == Counter(ids)
     assert all(json.loads(entry["row"])["message_id"] == entry["message_id"] for entry in entries)
     assert exported(state) == ids
+
+
+def test_redis_takes_a_message_once_even_from_two_exporters(redis_url: str) -> None:
+    decision = Decision(
+        **{
+            key: value
+            for key, value in proposal(1).items()
+            if key not in ("is_final", "as_of_date", "planned_at", "coupon_amount")
+        },
+        run_id=RUN,
+        decided_on=DAY,
+        planned_at=PLANNED,
+        coupon_amount=None,
+    )
+    row = queue_row(Verdict(decision, PLANNED, PLANNED + timedelta(days=1), None))
+    batch = BatchName(RUN, "gift", "sms")
+    for _ in range(2):
+        with transport_for(redis_url).open() as outlet:
+            outlet.hand_over(batch, [row])
+            assert outlet.handed_over(batch, [row.message_id, "0" * 32]) == {
+                row.message_id: PLANNED
+            }
+    assert len(in_redis(redis_url)) == 1
 
 
 def test_redis_forgets_a_batch_after_its_days(state: StateStore, redis_url: str) -> None:

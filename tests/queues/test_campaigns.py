@@ -1,3 +1,4 @@
+import csv
 import re
 import shutil
 from datetime import date, time
@@ -155,3 +156,15 @@ def test_the_shipped_seed_holds_the_decided_caps() -> None:
         ("email", 168): 3,
         ("all", 168): 4,
     }
+
+
+def test_hours_are_those_the_models_plan_with() -> None:
+    """The seed plans a message, config/sending.yml lets it out: both must say the same."""
+    (path,) = (CONFIG.parent / "dbt_project" / "seeds").rglob("send_hours.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = [row for row in csv.DictReader(file) if row["purpose"] == "marketing"]
+    hours = load_sending_hours(CONFIG)
+    assert time.fromisoformat(row["allowed_from"]) == hours.marketing_opens
+    assert time.fromisoformat(row["allowed_to"]) == hours.marketing_closes
+    slots = (row["preferred_at"], row["second_preferred_at"])
+    assert tuple(time.fromisoformat(slot) for slot in slots) == hours.slots

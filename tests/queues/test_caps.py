@@ -47,6 +47,10 @@ def test_a_window_of_messages_before_and_after_is_seen() -> None:
     # Ten days apart, no week holds more than two.
     taken = [NIGHT - timedelta(days=5), NIGHT + timedelta(days=5)]
     assert SMS_WEEK.allows(NIGHT, taken)
+    # Exactly a week apart, each of the two stands in another week.
+    taken = [NIGHT - timedelta(days=4), NIGHT + timedelta(days=3)]
+    assert SMS_WEEK.allows(NIGHT, taken)
+    assert not SMS_WEEK.allows(NIGHT, [taken[0] + MOMENT, taken[1]])
 
 
 @pytest.mark.parametrize(

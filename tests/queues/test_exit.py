@@ -141,6 +141,9 @@ def test_service_messages_keep_no_hours_and_no_caps() -> None:
     late = shanghai(2, "03:30")
     (verdict,) = judge(message(1, purpose="service", planned_at=planned), now=late)
     assert verdict.send_at == late
+    service = message(1, purpose="service", planned_at=planned)
+    assert reasons(service, now=shanghai(6, "00:00") - SECOND) == [None]
+    assert reasons(service, now=shanghai(6, "00:00")) == ["expired"]
 
 
 # --- refusals ------------------------------------------------------------------------------------

@@ -310,6 +310,7 @@ def test_data_without_manifest_was_never_handed_over(
     [
         lambda folder: data_of(folder).unlink(),
         lambda folder: data_of(folder).write_text(""),
+        lambda folder: data_of(folder).write_text(data_of(folder).read_text().splitlines()[0]),
         lambda folder: manifest_of(folder).write_text("{}"),
         lambda folder: manifest_of(folder).write_text("half"),
     ],
@@ -317,7 +318,7 @@ def test_data_without_manifest_was_never_handed_over(
 def test_a_damaged_hand_over_is_never_repeated_blindly(
     state: StateStore, file_queue: FileQueue, queue_folder: Path, damage: Any
 ) -> None:
-    handed_over_but_not_recorded(state, file_queue, 1)
+    handed_over_but_not_recorded(state, file_queue, 1, 2)
     damage(queue_folder)
     with pytest.raises(QueueError, match="in doubt"):
         export(state, file_queue)
