@@ -17,14 +17,16 @@ file_orders as (
 ),
 
 versions as (
-    select order_key, line_no, modified_at, record_source, _batch_id, _line, _extracted_at
+    select
+        order_key, line_no, modified_at, 'taobao_top' as record_source, _batch_id, _line,
+        _extracted_at
     from {{ ref('stg_taobao_top__order_lines') }}
     where {{ only_touched('order_key', 'int_orders__touched') }}
     union all
     select
         lines.order_key, lines.line_no,
         coalesce(lines.modified_at, file_orders.modified_at) as modified_at,
-        lines.record_source, lines._batch_id, lines._line, lines._extracted_at
+        'file' as record_source, lines._batch_id, lines._line, lines._extracted_at
     from {{ ref('stg_file__order_lines') }} as lines
     left join file_orders on lines.order_key = file_orders.order_key
     where {{ only_touched('lines.order_key', 'int_orders__touched') }}
@@ -108,10 +110,10 @@ file_coupons as (
 
 lines as (
     select
-        api.order_key, api.line_no, api.brand, api.platform, api.shop, api.line_id,
-        api.product_id, api.sku_id, api.title, api.quantity, api.list_price, api.goods_amount,
-        api.discount_amount, api.paid_amount, file_coupons.coupon_id, file_coupons.campaign_id,
-        api.record_source, api._batch_id, api._line
+        api.order_key, api.line_no, api.line_id, api.product_key, api.product_id, api.sku_id,
+        api.title, api.quantity, api.list_price, api.goods_amount, api.discount_amount,
+        api.paid_amount, file_coupons.coupon_id, file_coupons.campaign_id,
+        'taobao_top' as record_source, api._batch_id, api._line
     from {{ ref('stg_taobao_top__order_lines') }} as api
     left join file_coupons
         on
@@ -120,9 +122,9 @@ lines as (
     where {{ only_touched('api.order_key', 'int_orders__touched') }}
     union all
     select
-        order_key, line_no, brand, platform, shop, line_id, product_id, sku_id, title, quantity,
-        list_price, goods_amount, discount_amount, paid_amount, coupon_id, campaign_id,
-        record_source, _batch_id, _line
+        order_key, line_no, line_id, product_key, product_id, sku_id, title, quantity, list_price,
+        goods_amount, discount_amount, paid_amount, coupon_id, campaign_id,
+        'file' as record_source, _batch_id, _line
     from {{ ref('stg_file__order_lines') }}
     where {{ only_touched('order_key', 'int_orders__touched') }}
 ),
@@ -131,11 +133,9 @@ current_lines as (
     select
         lines.order_key,
         lines.line_no,
-        lines.brand,
-        lines.platform,
-        lines.shop,
         lines.line_id,
-        coalesce(lines.product_id, 'unknown') as product_id,
+        lines.product_key,
+        lines.product_id,
         lines.sku_id,
         lines.title,
         cast(coalesce(lines.quantity, 0) as decimal(18, 3)) as quantity,
@@ -149,10 +149,7 @@ current_lines as (
         lines.discount_amount,
         cast(coalesce(lines.paid_amount, 0) as decimal(18, 2)) as payable_amount,
         lines.coupon_id,
-        lines.campaign_id,
-        lines.record_source,
-        lines._batch_id,
-        lines._line
+        lines.campaign_id
     from lines
     left join outdated
         on
@@ -167,11 +164,8 @@ current_lines as (
 select
     order_key,
     line_no,
-    brand,
-    platform,
-    shop,
     line_id,
-    {{ shop_key('product_id') }} as product_key,
+    product_key,
     product_id,
     sku_id,
     title,
@@ -182,8 +176,5 @@ select
         as discount_amount,
     payable_amount,
     coupon_id,
-    campaign_id,
-    record_source,
-    _batch_id,
-    _line
+    campaign_id
 from current_lines

@@ -132,6 +132,9 @@ lines as (
         orders.customer_key,
         orders.created_date,
         orders.paid_date,
+        orders.brand,
+        orders.platform,
+        orders.shop,
         cast(
             case when orders.is_paid then lines.payable_amount else 0 end as decimal(18, 2)
         ) as paid_amount

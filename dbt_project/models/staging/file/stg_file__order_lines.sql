@@ -44,14 +44,12 @@ parsed as (
             and records._shop = run_shops.shop
 )
 
+-- A million rows: what a line shares with its order (shop, order id) stays with the order.
 select
-    brand,
-    platform,
-    shop,
     {{ shop_key('order_id') }} as order_key,
-    order_id,
     line_no,
     line_id,
+    {{ shop_key('product_id') }} as product_key,
     product_id,
     sku_id,
     title,
@@ -63,7 +61,6 @@ select
     coupon_id,
     campaign_id,
     modified_at,
-    'file' as record_source,
     _batch_id,
     _line,
     _extracted_at

@@ -37,7 +37,7 @@ parsed as (
         modified_at,
         shipping_amount,
         suborder.oid as line_id,
-        suborder.num_iid as product_id,
+        coalesce(suborder.num_iid, 'unknown') as product_id,
         suborder.sku_id,
         suborder.title,
         {{ parse_quantity('suborder.num') }} as quantity,
@@ -75,14 +75,12 @@ paid as (
     from numbered
 )
 
+-- What a line shares with its order (shop, order id) stays with the order.
 select
-    brand,
-    platform,
-    shop,
     {{ shop_key('order_id') }} as order_key,
     cast(line_no as integer) as line_no,
-    order_id,
     line_id,
+    {{ shop_key('product_id') }} as product_key,
     product_id,
     sku_id,
     title,
@@ -91,10 +89,7 @@ select
     goods_amount,
     cast(goods_amount - paid_amount as decimal(18, 2)) as discount_amount,
     paid_amount,
-    cast(null as varchar) as coupon_id,
-    cast(null as varchar) as campaign_id,
     modified_at,
-    'taobao_top' as record_source,
     _batch_id,
     _line,
     _extracted_at
