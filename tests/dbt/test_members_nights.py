@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +19,8 @@ CAMPAIGNS = """
     insert into config.campaigns by name
     select
         campaign, campaign as name, 'triggered' as kind, 'sms' as channel, 'marketing' as purpose,
-        campaign as audience, campaign as salt, 0.25 as holdout_share, '10:00' as send_at_local,
-        trigger_day, 3 as catch_up_days, 1 as cooldown_days, coupon as coupon_code, priority,
+        campaign as audience, campaign as salt, 0.6 as holdout_share, '10:00' as send_at_local,
+        trigger_day, 40 as catch_up_days, 1 as cooldown_days, coupon as coupon_code, priority,
         campaign as template, 15 as monitor_days, true as is_active, 'b' as brand
     from (
         values ('first_month_gift', 30, 'cp1', 20), ('just_silent_coupon', null, 'cp2', 30)
@@ -58,6 +57,13 @@ AS_OF_JOIN = """
         history.valid_from <= ?
         and (history.valid_to is null or history.valid_to > ?)
     order by all
+"""
+STAFF = """
+    select identities.member_key
+    from marts.fct_orders as orders
+    inner join marts.dim_member_identities as identities
+        on orders.customer_key = identities.customer_key
+    where orders.invalid_reason = 'employee'
 """
 
 
@@ -231,16 +237,20 @@ def test_a_paid_order_makes_its_day_active_and_silence_follows_activity(told: To
 
 
 def test_replayed_date_equals_the_history_of_that_date(told: Told) -> None:
-    """Going back is incremental as well: the history as of the last night must have said it all."""
+    """Going back is incremental as well; staff restate history, so they are left out."""
     past = told.nights[1]
     remembered = _rows(told.rebuilt, AS_OF_JOIN, past.as_of_date, past.as_of_date)
+    staff = set(_rows(told.rebuilt, STAFF))
     told.rebuilt.build(past, "--exclude", "tag:activation", run_id="replay")
     told.rebuilt.consume(past)
     replayed = _rows(
         told.rebuilt,
         "select member_key, cell_code, stage_since from marts.mart_member_lifecycle order by all",
     )
-    assert replayed == remembered
+    staff |= set(_rows(told.rebuilt, STAFF))
+    assert [row for row in replayed if row[:1] not in staff] == [
+        row for row in remembered if row[:1] not in staff
+    ]
     late = _rows(
         told.rebuilt,
         "select count(*) from marts.mart_member_lifecycle_history where valid_from > ?",

@@ -25,6 +25,11 @@ def _seed(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def _call(macro: str, *arguments: str) -> str:
+    quoted = ", ".join(f'"{argument}"' for argument in arguments)
+    return "{{ " + macro + "(" + quoted + ") }}"
+
+
 def _evaluate(project: Project, directory: Path, expressions: list[str]) -> list[object]:
     columns = ", ".join(f"{text} as c{number}" for number, text in enumerate(expressions))
     results = project.run(directory, "show", "--inline", f"select {columns}", "--output", "json")
@@ -40,11 +45,8 @@ def test_buckets_and_message_ids_are_the_published_ones(
         project,
         empty_warehouse,
         [
-            *(
-                "{{ holdout_bucket(\"'%s'\", \"'%s'\") }}" % (salt, member)
-                for salt, member in BUCKETS
-            ),
-            "{{ message_id(\"'gift'\", \"cast('%s' as uuid)\", \"'sms'\", \"'o1'\") }}" % key,
+            *(_call("holdout_bucket", f"'{salt}'", f"'{member}'") for salt, member in BUCKETS),
+            _call("message_id", "'gift'", f"cast('{key}' as uuid)", "'sms'", "'o1'"),
         ],
     )
     assert [int(str(bucket)) for bucket in found[:-1]] == list(BUCKETS.values())

@@ -155,8 +155,8 @@ coupon_uses as (
             and events.occurred_at < run_shops.visible_until
     where
         events.event = 'used'
+        and events.order_key is not null
         and events.campaign_key is not null
-        and {{ only_touched('events.customer_key', 'int_campaigns__touched') }}
     union
     select
         lines.order_key,

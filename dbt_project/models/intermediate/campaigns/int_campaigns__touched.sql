@@ -43,6 +43,14 @@ mentions as (
     from {{ ref('stg_file__coupon_events') }}
     where customer_key is not null
     union all
+    -- A coupon may be used on somebody else's order, and it is the order that is credited.
+    select
+        events.brand, events.platform, events.shop, orders.customer_key, events.occurred_at,
+        events._batch_id
+    from {{ ref('stg_file__coupon_events') }} as events
+    inner join {{ ref('fct_orders') }} as orders
+        on events.order_key = orders.order_key
+    union all
     select brand, platform, shop, customer_key, assigned_at, _batch_id
     from {{ ref('stg_file__campaign_arms') }}
     union all
