@@ -393,6 +393,7 @@ def test_two_exporters_do_not_share_a_queue(
 # --- kill -9 -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_export_killed_at_any_point_loses_and_repeats_nothing(
     state: StateStore, file_queue: FileQueue, queue_folder: Path, dialect: str
 ) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -177,7 +178,7 @@ class Nights(RuleBasedStateMachine):
                 assert self.state.ledger.verify(run_id, code)
 
 
-TestInterleavings = Nights.TestCase
+TestInterleavings = pytest.mark.slow(Nights.TestCase)
 TestInterleavings.settings = settings(
     max_examples=20,
     stateful_step_count=12,

@@ -55,7 +55,8 @@ def test_considered_is_sent_and_suppressed_and_held_out(state: StateStore) -> No
 def test_a_rerun_reads_the_frozen_batch_and_never_decides_again(state: StateStore) -> None:
     first = state.commit_decisions(RUN, "gift", considered())
     before = decided(state)
-    again = state.commit_decisions(RUN, "gift", [proposal(7), suppressed(1, "refused")])
+    malformed = {"message_id": "not even looked at"}
+    again = state.commit_decisions(RUN, "gift", [proposal(7), suppressed(1), malformed])
     assert again.is_reread
     assert (again.sha256, again.sent, again.suppressed, again.holdout, again.new) == (
         first.sha256,
@@ -322,6 +323,7 @@ def _id_at(row: dict[str, Any], occasion: str) -> str:
     return message_id_of("gift", row["member_key"], "sms", occasion)
 
 
+@pytest.mark.slow
 def test_a_commit_killed_at_any_point_is_whole_or_nothing(state: StateStore) -> None:
     """kill -9 before and after every statement of a commit; then the night runs again."""
     day = date(2018, 1, 1)

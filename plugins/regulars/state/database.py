@@ -24,6 +24,9 @@ from regulars.errors import ConfigError, StateError
 LOCK_WAIT_SECONDS = 30.0
 """Seconds to wait for another writer: every transaction here is far shorter."""
 
+CACHE_KIBIBYTES = 64 * 1024
+"""Page cache of a SQLite connection: the index of a million message ids fits."""
+
 _WRITER_LOCK = 0x5245_4755_4C41_5253  # "REGULARS": any number that nobody else takes
 
 _DRIVERS = {
@@ -139,6 +142,8 @@ def _sqlite_engine(url: URL, lock_wait_seconds: float) -> Engine:
             _switch_to_wal(connection, path)
         connection.execute("pragma synchronous = full")
         connection.execute("pragma foreign_keys = on")
+        # Message ids are random: with the default of 2 MB a large commit rereads its own index.
+        connection.execute(f"pragma cache_size = -{CACHE_KIBIBYTES}")
 
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(

@@ -160,6 +160,9 @@ class Ledger:
             QueueError: a row is malformed, belongs to another campaign or stands twice, or the
                 night is unknown or completed without such a batch.
         """
+        frozen = self.result(run_id, campaign)
+        if frozen is not None:
+            return frozen
         now = self._clock()
         proposals = read_proposals(run_id, campaign, rows)
         with self._database.writing() as connection:
