@@ -73,7 +73,7 @@ class Story:
     """The history; ``nights()`` yields what each night finds."""
 
     def __init__(self, seed: int, first_date: date, night_count: int, orders: int = 60) -> None:
-        random = self._random = Random(seed)  # noqa: S311 - a story, no secret
+        random = self._random = Random(seed)
         self._first = first_date
         self._count = night_count
         self._versions: dict[str, list[Version]] = {}

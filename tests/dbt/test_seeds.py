@@ -1,0 +1,73 @@
+"""The seeds of the core models cover what the sources document."""
+
+import csv
+from pathlib import Path
+
+from regulars.sources import raw_streams
+from tests.dbt.project import PROJECT_DIR, Project, open_pair
+
+# Taobao open platform, enumerations of trade and refund status.
+TRADE_STATUSES = {
+    "TRADE_NO_CREATE_PAY",
+    "WAIT_BUYER_PAY",
+    "PAY_PENDING",
+    "WAIT_PRE_AUTH_CONFIRM",
+    "PAID_FORBID_CONSIGN",
+    "SELLER_CONSIGNED_PART",
+    "WAIT_SELLER_SEND_GOODS",
+    "WAIT_BUYER_CONFIRM_GOODS",
+    "TRADE_BUYER_SIGNED",
+    "TRADE_FINISHED",
+    "TRADE_CLOSED",
+    "TRADE_CLOSED_BY_TAOBAO",
+}
+REFUND_STATUSES = {
+    "WAIT_SELLER_AGREE",
+    "WAIT_BUYER_RETURN_GOODS",
+    "WAIT_SELLER_CONFIRM_GOODS",
+    "SELLER_REFUSE_BUYER",
+    "CLOSED",
+    "SUCCESS",
+    "WAIT_BUYER_CONFIRM_EXCHANGE_SELLER_SEND_GOODS",
+    "EXCHANGE_TRANSFORM_TO_REFUND",
+    "WAIT_SELLER_CONSIGN_GOODS",
+}
+
+
+def _seed(name: str) -> list[dict[str, str]]:
+    (path,) = (PROJECT_DIR / "seeds").rglob(f"{name}.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _native(seed: str, source: str) -> list[str]:
+    return [row["native_status"] for row in _seed(seed) if row["record_source"] == source]
+
+
+def test_every_documented_status_has_a_meaning() -> None:
+    assert sorted(_native("order_statuses", "taobao_top")) == sorted(TRADE_STATUSES)
+    assert sorted(_native("refund_statuses", "taobao_top")) == sorted(REFUND_STATUSES)
+    ours = ["closed", "created", "finished", "paid", "shipped", "signed"]
+    assert sorted(_native("order_statuses", "file")) == ours
+    assert {row["order_status"] for row in _seed("order_statuses")} == set(ours)
+
+
+def test_only_an_end_status_has_an_end() -> None:
+    for row in _seed("order_statuses"):
+        expected = row["order_status"] if row["order_status"] in ("finished", "closed") else ""
+        assert row["end_means"] == expected, row
+
+
+def test_every_source_has_a_rank_of_its_own() -> None:
+    ranks = {row["record_source"]: int(row["source_rank"]) for row in _seed("source_ranks")}
+    assert set(ranks) == {"taobao_top", "file"}
+    assert len(set(ranks.values())) == len(ranks)
+
+
+def test_every_landed_stream_is_a_declared_source(project: Project, empty_warehouse: Path) -> None:
+    declared = {source.name for source in project.manifest.sources.values()}
+    landed = {f"{name}__{s}" for name in ("taobao_top", "file") for s in raw_streams(name)}
+    assert landed <= declared
+    with open_pair(empty_warehouse) as connection:
+        for source in project.manifest.sources.values():
+            connection.execute(f"describe {source.relation_name}")
