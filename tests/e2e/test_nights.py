@@ -61,7 +61,7 @@ def test_every_order_of_file_and_api_is_one_order(world):
 
 def date_seconds(text: str) -> int:
     """Wall seconds of a local midnight, as the sandbox's book counts them."""
-    from regulars.sandbox.timeline import day_start
+    from regulars.sandbox.journey import day_start
 
     return int(day_start(date.fromisoformat(text)))
 

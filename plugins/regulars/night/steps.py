@@ -394,7 +394,7 @@ class Night:
         ]
         if not due or self._is_frozen(run_id):
             return
-        self.transformer.build("thresholds", [THRESHOLD_CANDIDATES], stale)
+        self.transformer.run("thresholds", [THRESHOLD_CANDIDATES], stale)
         versions: list[ThresholdVersion] = []
         with open_warehouse(self.settings, holder=f"{self._holder} thresholds") as connection:
             for row in control.iter_rows(

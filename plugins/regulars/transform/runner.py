@@ -130,6 +130,14 @@ class Transformer:
             rebuild,
         )
 
+    def run(self, subject: str, select: Iterable[str], rebuild: set[str]) -> BuildReport:
+        """``dbt run`` of a selection: models alone, their tests come with the subject's build.
+
+        Raises:
+            TransformFailed: names the first failed model and its message.
+        """
+        return self._invoke(subject, ["run", "--select", *select], rebuild)
+
     def seed(self) -> BuildReport:
         """Load the seeds.
 
@@ -161,7 +169,10 @@ class Transformer:
                 redirect_stdout(io.StringIO()) as output,
                 redirect_stderr(io.StringIO()),
             ):
-                outcome = dbtRunner(manifest=manifest).invoke([*arguments, *self._flags()])
+                try:
+                    outcome = dbtRunner(manifest=manifest).invoke([*arguments, *self._flags()])
+                finally:
+                    _close_database()
         finally:
             for node in flagged:
                 node.config.full_refresh = None
@@ -239,6 +250,9 @@ class Transformer:
             "--profiles-dir", project,
             "--target-path", target,
             "--target", "nightly",
+            # Results are read from the invocation; writing the manifest anew costs a second each.
+            "--no-write-json",
+            "--cache-selected-only",
         ]  # fmt: skip
 
     def _environment(self) -> "_Environment":
@@ -249,6 +263,7 @@ class Transformer:
                 "REGULARS_MARTS_PATH": str(settings.marts_path),
                 "REGULARS_DUCKDB_THREADS": str(settings.duckdb_threads),
                 "REGULARS_DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit,
+                "REGULARS_DBT_KEEP_OPEN": "true",
                 "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
                 "DBT_LOG_PATH": str(settings.data_dir / "logs" / "dbt"),
                 "DBT_LOG_LEVEL": "none",
@@ -276,6 +291,16 @@ class _Environment:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _close_database() -> None:
+    """Close what dbt keeps open, so that the file is free again."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    environment = DuckDBConnectionManager._ENV
+    if environment is not None:
+        environment.close()
+        DuckDBConnectionManager.close_all_connections()
 
 
 def _contract(node: Any) -> dict[str, str]:
