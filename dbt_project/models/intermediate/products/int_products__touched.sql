@@ -4,6 +4,10 @@ with run as (
     select * from {{ source('ops', 'run') }}
 ),
 
+pending_batches as (
+    select * from {{ source('ops', 'pending_batches') }}
+),
+
 -- Products of touched orders, as int_order_lines__current hands them on.
 touched as (
     select key as product_key
@@ -12,10 +16,7 @@ touched as (
     union all
     select product_key
     from {{ ref('stg_file__products') }}
-    where _batch_id in (
-        select pending_batches.batch_id
-        from {{ source('ops', 'pending_batches') }} as pending_batches
-    )
+    where _batch_id in (select pending_batches.batch_id from pending_batches)
     union all
     select lines.product_key
     from {{ ref('int_order_lines__current') }} as lines

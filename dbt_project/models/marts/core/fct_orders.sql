@@ -69,8 +69,8 @@ refunds_of_orders as (
         sum(visible_refunds.refund_amount) as refunded_amount,
         min(visible_refunds.refunded_at) filter (
             where
-                visible_orders.payable_amount > 0
-                and visible_refunds.refunded_so_far >= visible_orders.payable_amount
+            visible_orders.payable_amount > 0
+            and visible_refunds.refunded_so_far >= visible_orders.payable_amount
         ) as refunded_in_full_at
     from visible_refunds
     inner join visible_orders on visible_refunds.order_key = visible_orders.order_key
@@ -84,12 +84,12 @@ lines_of_orders as (
         sum(lines.quantity) as item_quantity,
         count(*) filter (
             where
-                lines.coupon_id is not null
-                or (
-                    lines.discount_amount > 0
-                    and lines.discount_amount
-                    >= lines.goods_amount * {{ order_rule('discounted_line_share') }}
-                )
+            lines.coupon_id is not null
+            or (
+                lines.discount_amount > 0
+                and lines.discount_amount
+                >= lines.goods_amount * {{ order_rule('discounted_line_share') }}
+            )
         ) as discounted_line_count
     from {{ ref('int_order_lines__current') }} as lines
     where {{ only_touched('lines.order_key', 'int_orders__touched') }}

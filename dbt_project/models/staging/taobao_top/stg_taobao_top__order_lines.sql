@@ -30,24 +30,24 @@ exploded as (
 
 parsed as (
     select
-        brand,
-        platform,
-        shop,
-        order_id,
-        modified_at,
-        shipping_amount,
-        suborder.oid as line_id,
-        coalesce(suborder.num_iid, 'unknown') as product_id,
-        suborder.sku_id,
-        suborder.title,
-        {{ parse_quantity('suborder.num') }} as quantity,
-        {{ parse_amount('suborder.price') }} as list_price,
-        {{ parse_amount('suborder.payment') }} as payment,
-        {{ parse_amount('suborder.divide_order_fee') }} as divided_payment,
-        coalesce({{ parse_amount('suborder.part_mjz_discount') }}, 0) as promotion_share,
-        _batch_id,
-        _line,
-        _extracted_at
+        exploded.brand,
+        exploded.platform,
+        exploded.shop,
+        exploded.order_id,
+        exploded.modified_at,
+        exploded.shipping_amount,
+        exploded.suborder.oid as line_id,
+        coalesce(exploded.suborder.num_iid, 'unknown') as product_id,
+        exploded.suborder.sku_id,
+        exploded.suborder.title,
+        {{ parse_quantity('exploded.suborder.num') }} as quantity,
+        {{ parse_amount('exploded.suborder.price') }} as list_price,
+        {{ parse_amount('exploded.suborder.payment') }} as payment,
+        {{ parse_amount('exploded.suborder.divide_order_fee') }} as divided_payment,
+        coalesce({{ parse_amount('exploded.suborder.part_mjz_discount') }}, 0) as promotion_share,
+        exploded._batch_id,
+        exploded._line,
+        exploded._extracted_at
     from exploded
 ),
 
@@ -57,7 +57,10 @@ numbered as (
         *,
         row_number() over (
             partition by _batch_id, _line
-            order by length(line_id) asc nulls last, line_id asc nulls last, product_id asc nulls last
+            order by
+                length(line_id) asc nulls last,
+                line_id asc nulls last,
+                product_id asc nulls last
         ) as line_no,
         count(*) over (partition by _batch_id, _line) as line_count,
         cast(list_price * quantity as decimal(18, 2)) as goods_amount
