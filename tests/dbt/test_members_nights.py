@@ -1,12 +1,17 @@
 """Members, credit and queues over several nights, with decisions that are recorded in between."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from regulars.quality.gate import Finding, validate_tables
+from regulars.settings import Settings
 from tests.dbt.nights import Warehouse, differences
 from tests.dbt.project import Project, open_pair
 from tests.dbt.shop_story import Night, Story
@@ -333,3 +338,118 @@ def test_groups_of_the_day_add_up_to_all_members(told: Told) -> None:
     )
     members = _rows(told.nightly, "select count(*) from marts.mart_member_lifecycle")[0][0]
     assert counts.pop("total") == sum(counts.values()) == members
+
+
+def _gate_of_marts(directory: Path) -> list[Finding]:
+    """Critical findings of the gate of marts."""
+    with open_pair(directory) as connection:
+        names = connection.execute(
+            "select table_name from information_schema.tables where table_catalog = 'marts'"
+        ).fetchall()
+    verdict = validate_tables(
+        Settings(),
+        gate="marts",
+        database=directory / "marts.duckdb",
+        tables={name: f"main.{name}" for (name,) in names},
+    )
+    assert verdict.checked > 20
+    return verdict.critical
+
+
+def _gate_of_queues(directory: Path) -> list[Finding]:
+    """Critical findings of the gate of queues."""
+    verdict = validate_tables(
+        Settings(),
+        gate="queues",
+        database=directory / "warehouse.duckdb",
+        tables={queue: f"activation.{queue}" for queue in QUEUES},
+    )
+    assert verdict.checked > 10
+    return verdict.critical
+
+
+def _copy(source: Path, target: Path) -> None:
+    for name in ("warehouse.duckdb", "marts.duckdb"):
+        shutil.copy(source / name, target / name)
+
+
+def _propose_one_message(connection: duckdb.DuckDBPyConnection) -> None:
+    """A message to somebody who has agreed, planned for ten in the morning."""
+    connection.execute(f"delete from activation.{QUEUES[0]}")
+    connection.execute(
+        f"""
+        insert into activation.{QUEUES[0]} by name
+        select
+            repeat('a', 32) as message_id, 'first_month_gift' as campaign, 'b' as brand,
+            'p' as platform, 'east' as shop, member_key, member_key as customer_key,
+            'sms' as channel, 'marketing' as purpose, 'o' as occasion, 'send' as outcome,
+            'treatment' as arm, true as is_final, 9000 as bucket,
+            timestamp '2017-11-01 02:00:00' as planned_at, 'ct_1' as contact_ref,
+            'h' as contact_hash, 't' as template, date '2017-10-31' as as_of_date
+        from intermediate.int_members__consents
+        where channel = 'sms' and consent = 'granted' and not is_refused_by_now
+        order by member_key
+        limit 1
+        """
+    )
+
+
+def test_gates_let_good_nights_pass(told: Told, tmp_path: Path) -> None:
+    _copy(told.nightly.directory, tmp_path)
+    with open_pair(tmp_path) as connection:
+        _propose_one_message(connection)
+    assert _gate_of_marts(tmp_path) == []
+    assert _gate_of_queues(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "damage"),
+    [
+        ("dim_members", "update {mart} set city = 'call 13812345678'"),
+        ("dim_members", "update {mart} set enrol_source = 'ann@shop.example'"),
+        ("fct_orders", "update {mart} set paid_amount = -1"),
+        ("fct_orders", "update {mart} set paid_date = date '2030-01-01'"),
+        ("mart_member_lifecycle", "delete from {mart}"),
+        ("mart_member_rfm", "update {mart} set recency_score = 6 - recency_score"),
+        (
+            "mart_campaign_attribution",
+            "update {mart} set credited_amount = credited_amount + 0.01",
+        ),
+        (
+            "fct_campaign_sends",
+            "update {mart} set sent_at = planned_at where outcome = 'holdout'",
+        ),
+        (
+            "fct_order_attribution",
+            "update {mart} set touched_at = paid_at + interval 1 second where is_credited",
+        ),
+    ],
+)
+def test_gate_of_marts_stops_what_must_not_be_published(
+    told: Told, tmp_path: Path, table: str, damage: str
+) -> None:
+    _copy(told.nightly.directory, tmp_path)
+    with open_pair(tmp_path) as connection:
+        connection.execute(damage.format(mart=f"marts.{table}"))
+    assert table in {finding.table for finding in _gate_of_marts(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update {queue} set arm = 'holdout'",
+        "update {queue} set planned_at = timestamp '2017-11-01 13:00:00'",
+        "update {queue} set planned_at = timestamp '2017-01-01 02:00:00'",
+        "update {queue} set contact_ref = '13812345678'",
+        "delete from intermediate.int_members__consents",
+        "update intermediate.int_members__consents set is_refused_by_now = true",
+        "insert into raw.state__decisions (message_id) select message_id from {queue}",
+        "insert into {queue} from {queue}",
+    ],
+)
+def test_gate_of_queues_stops_what_must_not_leave(told: Told, tmp_path: Path, damage: str) -> None:
+    _copy(told.nightly.directory, tmp_path)
+    with open_pair(tmp_path) as connection:
+        _propose_one_message(connection)
+        connection.execute(damage.format(queue=f"activation.{QUEUES[0]}"))
+    assert {finding.table for finding in _gate_of_queues(tmp_path)} == {QUEUES[0]}
