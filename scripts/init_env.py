@@ -81,6 +81,9 @@ GENERATED: dict[str, Callable[[Values], str]] = {
         secrets.token_bytes(32)
     ).decode(),
     "AIRFLOW_ADMIN_PASSWORD": lambda _: secrets.token_urlsafe(15),
+    # Letters and digits: they stand in URLs of docker-compose.yml.
+    "POSTGRES_PASSWORD": lambda _: secrets.token_hex(16),
+    "RABBITMQ_PASSWORD": lambda _: secrets.token_hex(16),
 }
 
 

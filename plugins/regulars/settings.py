@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds without a heartbeat after which a night's lease may be taken over.",
     )
+    extract_retries: int = Field(
+        2, ge=0, description="Times an extract task is repeated, five minutes apart."
+    )
     published_versions_kept: int = Field(
         7, ge=1, description="Published mart files kept beside the current one."
     )

@@ -61,7 +61,7 @@ def test_every_order_of_file_and_api_is_one_order(world):
 
 def date_seconds(text: str) -> int:
     """Wall seconds of a local midnight, as the sandbox's book counts them."""
-    from regulars.sandbox.journey import day_start
+    from regulars.sandbox.book import day_start
 
     return int(day_start(date.fromisoformat(text)))
 
@@ -284,14 +284,16 @@ def test_a_reader_on_the_live_warehouse_only_delays_the_night(world):
     assert sum(waits) >= 20
 
 
-@pytest.mark.parametrize("shift", [timedelta(days=-400), timedelta(days=4000)])
-def test_two_machine_clocks_give_the_same_digest(tmp_path, monkeypatch, shift):
+def test_two_machine_clocks_give_the_same_digest(tmp_path, monkeypatch):
     import os
     import time
 
     digests = []
     now = store._machine_now
-    for name, zone, moved in (("a", "UTC", timedelta()), ("b", "America/New_York", shift)):
+    for name, zone, moved in (
+        ("a", "UTC", timedelta()),
+        ("b", "America/New_York", timedelta(days=4000)),
+    ):
         monkeypatch.setattr(store, "_machine_now", lambda moved=moved: now() + moved)
         monkeypatch.setitem(os.environ, "TZ", zone)
         time.tzset()

@@ -134,3 +134,11 @@ def test_a_malformed_expectation_is_refused_with_its_file(settings, entry):
     expect(settings, "marts", "fct_orders", entry)
     with pytest.raises(ConfigError, match=r"fct_orders\.yml"):
         read_suites(settings.expectations_dir, "marts")
+
+
+def test_an_expectation_file_that_is_no_yaml_is_refused_with_its_line(settings):
+    folder = settings.expectations_dir / "marts"
+    folder.mkdir(parents=True)
+    (folder / "fct_orders.yml").write_text("expectations:\n- type: a: b\n")
+    with pytest.raises(ConfigError, match=r"fct_orders\.yml:2"):
+        read_suites(settings.expectations_dir, "marts")

@@ -29,7 +29,7 @@ DEFAULT_ARGS: dict[str, Any] = {"owner": "data", "depends_on_past": False, "retr
 
 # Sources may be away for minutes; `regulars nightly` sets 0, because somebody is waiting there.
 EXTRACT_ARGS: dict[str, Any] = {
-    "retries": int(os.environ.get("REGULARS_EXTRACT_RETRIES", "2")),
+    "retries": current_settings().extract_retries,
     "retry_delay": timedelta(minutes=5),
 }
 

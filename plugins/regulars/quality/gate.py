@@ -102,7 +102,15 @@ def read_suites(expectations_dir: Path, boundary: str) -> list[Suite]:
     """
     suites = []
     for path in sorted((expectations_dir / boundary).glob("*.yml")):
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            raise ConfigError(
+                f"not valid YAML: {getattr(error, 'problem', error)}",
+                where=f"{path}:{mark.line + 1 if mark else 1}",
+                next_step="correct the line",
+            ) from error
         entries = document.get("expectations")
         if not isinstance(entries, list):
             raise ConfigError(
