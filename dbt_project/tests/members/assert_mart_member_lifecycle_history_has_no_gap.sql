@@ -8,7 +8,10 @@ with stays as (
         lead(valid_from) over (partition by member_key order by valid_from) as next_valid_from
     from {{ ref('mart_member_lifecycle_history') }}
     where
-        member_key in (select touched.member_key from {{ ref('int_members__stage_changes') }} as touched)
+        member_key in (
+            select touched.member_key
+            from {{ ref('int_members__stage_changes') }} as touched
+        )
 )
 
 select

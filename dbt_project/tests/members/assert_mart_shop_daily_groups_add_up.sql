@@ -13,8 +13,8 @@ from (
     having
         count(*) <> 5
         or count(distinct customer_group) <> 5
-        or 2 * sum(case when customer_group = 'total' then member_count else 0 end) <> sum(member_count)
-        or 2 * sum(case when customer_group = 'total' then order_count else 0 end) <> sum(order_count)
-        or 2 * sum(case when customer_group = 'total' then paid_amount else 0 end) <> sum(paid_amount)
+        or 2 * sum(member_count) filter (where customer_group = 'total') <> sum(member_count)
+        or 2 * sum(order_count) filter (where customer_group = 'total') <> sum(order_count)
+        or 2 * sum(paid_amount) filter (where customer_group = 'total') <> sum(paid_amount)
 ) as broken_days
 having count(*) > 0

@@ -258,8 +258,9 @@ facts as (
         coalesce(order_values.lifetime_net_amount, 0) as member_value_amount,
         members.is_employee,
         members.is_blacklisted,
-        members.sms_consent = 'refused' or coalesce(consents.is_refused_by_now, false) as is_refused,
-        members.sms_consent != 'granted' as is_without_consent,
+        members.sms_consent = 'refused'
+        or coalesce(consents.is_refused_by_now, false) as is_refused,
+        members.sms_consent <> 'granted' as is_without_consent,
         members.contact_ref is null as is_without_route,
         members.contact_ref is not null and members.phone_hash is null as is_invalid_contact,
         not coalesce(cells.allows_ordinary_sms, true) as is_left_in_peace,
@@ -309,21 +310,23 @@ objections as (
     select message_id, 'recent_order' as reason from facts where has_recent_order
 ),
 
+first_objections as (
+    select
+        objections.message_id,
+        min_by(objections.reason, reasons.precedence) as reason
+    from objections
+    inner join reasons
+        on objections.reason = reasons.reason
+    group by objections.message_id
+),
+
 judged as (
     select
         facts.*,
-        objection.reason
+        first_objections.reason
     from facts
-    left join (
-        select
-            objections.message_id,
-            min_by(objections.reason, reasons.precedence) as reason
-        from objections
-        inner join reasons
-            on objections.reason = reasons.reason
-        group by objections.message_id
-    ) as objection
-        on facts.message_id = objection.message_id
+    left join first_objections
+        on facts.message_id = first_objections.message_id
 ),
 
 contacted_before as (
@@ -334,7 +337,7 @@ contacted_before as (
             judged.campaign = ledger.campaign
             and judged.brand = ledger.brand
             and judged.contact_hash = ledger.contact_hash
-            and judged.member_key != ledger.member_key
+            and judged.member_key <> ledger.member_key
     group by judged.message_id
 ),
 
@@ -345,7 +348,7 @@ unique_contacts as (
         contacted_before.message_id is not null
         or row_number() over (
             partition by judged.campaign, judged.brand, judged.contact_hash, judged.reason is null
-            order by judged.member_value_amount desc, judged.member_key
+            order by judged.member_value_amount desc nulls last, judged.member_key asc nulls last
         ) > 1 as is_duplicate_contact
     from judged
     left join contacted_before
@@ -428,16 +431,16 @@ ranked as (
         row_number() over (
             partition by reachable.brand, reachable.purpose, reachable.contact_hash
             order by
-                reachable.priority nulls last,
-                reachable.member_value_amount desc,
-                reachable.message_id
+                reachable.priority asc nulls last,
+                reachable.member_value_amount desc nulls last,
+                reachable.message_id asc nulls last
         ) as contact_position,
         row_number() over (
             partition by reachable.brand, reachable.purpose, reachable.member_key
             order by
-                reachable.priority nulls last,
-                reachable.member_value_amount desc,
-                reachable.message_id
+                reachable.priority asc nulls last,
+                reachable.member_value_amount desc nulls last,
+                reachable.message_id asc nulls last
         ) as member_position
     from reachable
     left join rooms
@@ -461,7 +464,9 @@ decided as (
         -- Drawn once and recorded: a salt edited later moves nobody to the other arm.
         coalesce(
             recorded_buckets.bucket,
-            {{ holdout_bucket('unique_contacts.salt', 'cast(unique_contacts.member_key as varchar)') }}
+            {{ holdout_bucket(
+                'unique_contacts.salt', 'cast(unique_contacts.member_key as varchar)'
+            ) }}
         ) as member_bucket
     from unique_contacts
     left join capped

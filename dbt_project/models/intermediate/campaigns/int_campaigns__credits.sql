@@ -181,7 +181,8 @@ coupon_candidates as (
     select
         orders.order_key,
         coupon_uses.campaign_key,
-        {{ generate_key(["'coupon'", 'orders.order_key', 'coupon_uses.campaign_key']) }} as send_key,
+        {{ generate_key(["'coupon'", 'orders.order_key', 'coupon_uses.campaign_key']) }}
+            as send_key,
         'coupon_used' as evidence,
         orders.paid_at as touched_at,
         orders.paid_at as window_ends_at,

@@ -1,4 +1,4 @@
-{#- Credit becomes final by time alone: these customers change although nothing happened to them. -#}
+{#- Credit becomes final by time alone: customers change although nothing happened to them. -#}
 {{ config(materialized='table') }}
 
 with run as (

@@ -27,8 +27,10 @@ dropped_words as (
         member_key,
         'sms' as channel,
         sms_consent as word,
-        case when sms_consent = 'refused' then coalesce(sms_consent_at, known_at) else sms_consent_at end
-            as said_at,
+        case
+            when sms_consent = 'refused' then coalesce(sms_consent_at, known_at)
+            else sms_consent_at
+        end as said_at,
         0 as seq
     from profiles
     where sms_consent in ('granted', 'refused')
@@ -98,7 +100,8 @@ recorded_words as (
 words as (
     select
         words.*,
-        coalesce(words.said_at, timestamp '1970-01-01 00:00:00') < present.visible_until as is_visible,
+        coalesce(words.said_at, timestamp '1970-01-01 00:00:00') < present.visible_until
+            as is_visible,
         {{ ordering([
             "coalesce(words.said_at, timestamp '1970-01-01 00:00:00')",
             "case when words.word = 'refused' then 1 else 0 end",

@@ -158,8 +158,8 @@ voided_dates as (
     inner join orders
         on
             states.member_key = orders.member_key
-            and orders.paid_date <= states.valid_from
-            and orders.void_date > states.valid_from
+            and states.valid_from >= orders.paid_date
+            and states.valid_from < orders.void_date
     group by states.member_key, states.valid_from
 ),
 
@@ -208,8 +208,8 @@ spans as (
     from dated_states as states
     inner join counts_in_force as rules
         on
-            coalesce(states.valid_to, date '9999-12-31') > rules.valid_from
-            and states.valid_from < coalesce(rules.valid_to, date '9999-12-31')
+            states.valid_from < coalesce(rules.valid_to, date '9999-12-31')
+            and coalesce(states.valid_to, date '9999-12-31') > rules.valid_from
     left join windows_in_force as windows
         on
             rules.valid_from = windows.valid_from

@@ -9,7 +9,8 @@ with identities as (
 run as (
     select
         as_of_date,
-        {{ add_days('as_of_date', '-' ~ parameter('rfm_window_days', 'integer')) }} as window_after_date
+        {{ add_days('as_of_date', '-' ~ parameter('rfm_window_days', 'integer')) }}
+            as window_after_date
     from {{ source('ops', 'run') }}
 ),
 
@@ -74,7 +75,7 @@ select
             0
         ) as decimal(18, 2)
     ) as window_net_amount,
-    count(*) filter (where orders.is_valid_order and orders.currency != currencies.currency)
+    count(*) filter (where orders.is_valid_order and orders.currency <> currencies.currency)
         as other_currency_order_count
 from orders
 left join currencies

@@ -95,7 +95,7 @@ select
     messages.refused_at,
     -- What proves most decides; a message that failed may still have been accepted before.
     case
-        when messages.kind != 'sent' then null
+        when messages.kind <> 'sent' then null
         when messages.clicked_at is not null or messages.delivered_at is not null then 'delivered'
         when messages.intercepted_at is not null then 'intercepted'
         when messages.failed_at is not null then 'failed'
@@ -107,7 +107,7 @@ select
         ) }}
     end as receipt_due_at,
     case
-        when messages.kind != 'sent' then 0
+        when messages.kind <> 'sent' then 0
         when messages.has_used_coupon then 5
         when messages.clicked_at is not null then 4
         when messages.delivered_at is not null then 3

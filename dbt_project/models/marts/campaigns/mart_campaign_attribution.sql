@@ -21,36 +21,38 @@ registered as (
     select * from {{ ref('int_campaigns__registered') }}
 ),
 
--- People, not messages: who was messaged twice counts once.
-messages as (
+sends as (
     select
-        sends.campaign_key,
-        max(sends.campaign_id) as campaign_id,
-        max(sends.brand) as brand,
-        count(distinct sends.send_key) as considered_count,
-        count(distinct sends.send_key) filter (where sends.outcome = 'sent') as sent_count,
-        count(distinct identities.member_key) filter (where sends.outcome = 'sent')
-            as sent_member_count,
-        count(*) filter (where sends.delivery_state = 'delivered') as delivered_count,
-        count(*) filter (where sends.delivery_state = 'failed') as failed_count,
-        count(*) filter (where sends.delivery_state = 'intercepted') as intercepted_count,
-        count(*) filter (
-            where
-                sends.delivery_state = 'no_receipt'
-                and sends.receipt_due_at < brand_shops.visible_until
-        ) as unknown_count,
-        count(*) filter (where sends.clicked_at is not null) as clicked_count,
-        count(*) filter (where sends.machine_clicked_at is not null) as machine_clicked_count,
-        count(distinct sends.send_key) filter (where sends.outcome = 'holdout') as holdout_count,
-        count(distinct sends.send_key) filter (where sends.outcome = 'suppressed')
-            as suppressed_count,
-        sum(sends.cost_amount) as message_cost_amount
+        sends.*,
+        identities.member_key,
+        sends.delivery_state = 'no_receipt'
+        and sends.receipt_due_at < brand_shops.visible_until as is_unknown
     from {{ ref('fct_campaign_sends') }} as sends
     inner join brand_shops
         on sends.brand = brand_shops.brand
     left join identities
         on sends.customer_key = identities.customer_key
-    group by sends.campaign_key
+),
+
+-- Messages are counted, and apart from them people: who was messaged twice counts once.
+messages as (
+    select
+        campaign_key,
+        max(campaign_id) as campaign_id,
+        count(*) as considered_count,
+        count(*) filter (where outcome = 'sent') as sent_count,
+        count(distinct member_key) filter (where outcome = 'sent') as sent_member_count,
+        count(*) filter (where delivery_state = 'delivered') as delivered_count,
+        count(*) filter (where delivery_state = 'failed') as failed_count,
+        count(*) filter (where delivery_state = 'intercepted') as intercepted_count,
+        count(*) filter (where is_unknown) as unknown_count,
+        count(*) filter (where clicked_at is not null) as clicked_count,
+        count(*) filter (where machine_clicked_at is not null) as machine_clicked_count,
+        count(*) filter (where outcome = 'holdout') as holdout_count,
+        count(*) filter (where outcome = 'suppressed') as suppressed_count,
+        sum(cost_amount) as message_cost_amount
+    from sends
+    group by campaign_key
 ),
 
 attribution as (
@@ -124,6 +126,21 @@ naive as (
     group by campaign_key, brand, currency
 ),
 
+-- A cost that nobody told is unknown, not nothing.
+costs as (
+    select
+        coalesce(registered.campaign_key, messages.campaign_key) as campaign_key,
+        case
+            when registered.cost_amount is not null or messages.message_cost_amount is not null
+                then
+                    coalesce(registered.cost_amount, 0)
+                    + coalesce(messages.message_cost_amount, 0)
+        end as cost_amount
+    from registered
+    full outer join messages
+        on registered.campaign_key = messages.campaign_key
+),
+
 organic_keys as (
     select
         brand,
@@ -158,7 +175,7 @@ spine as (
         sends.campaign_key,
         sends.brand,
         sends.currency
-    from {{ ref('fct_campaign_sends') }} as sends
+    from sends
     union
     select
         credited.campaign_key,
@@ -238,23 +255,11 @@ select
     cast(coalesce(naive.naive_unpaid_amount, 0) as decimal(18, 2)) as naive_unpaid_amount,
     cast(coalesce(naive.naive_unpaid_item_quantity, 0) as decimal(18, 3))
         as naive_unpaid_item_quantity,
-    cast(
-        coalesce(registered.cost_amount, messages.message_cost_amount)
-        + case when registered.cost_amount is null then 0 else coalesce(messages.message_cost_amount, 0) end
-        as decimal(18, 2)
-    ) as cost_amount,
-    cast(naive.naive_paid_amount as double) / nullif(
-        cast(
-            coalesce(registered.cost_amount, 0) + coalesce(messages.message_cost_amount, 0) as double
-        ),
-        0
-    ) as naive_roi_rate,
-    cast(credited.credited_amount as double) / nullif(
-        cast(
-            coalesce(registered.cost_amount, 0) + coalesce(messages.message_cost_amount, 0) as double
-        ),
-        0
-    ) as credited_roi_rate
+    cast(costs.cost_amount as decimal(18, 2)) as cost_amount,
+    cast(naive.naive_paid_amount as double) / nullif(cast(costs.cost_amount as double), 0)
+        as naive_roi_rate,
+    cast(credited.credited_amount as double) / nullif(cast(costs.cost_amount as double), 0)
+        as credited_roi_rate
 from spine
 left join organic_keys
     on spine.campaign_key = organic_keys.campaign_key
@@ -262,6 +267,8 @@ left join registered
     on spine.campaign_key = registered.campaign_key
 left join messages
     on spine.campaign_key = messages.campaign_key
+left join costs
+    on spine.campaign_key = costs.campaign_key
 left join credited
     on
         spine.campaign_key = credited.campaign_key

@@ -27,7 +27,7 @@ newest_profiles as (
     from profiles
     qualify row_number() over (
         partition by member_key
-        order by known_at desc nulls last, customer_key
+        order by known_at desc nulls last, customer_key asc nulls last
     ) = 1
 ),
 

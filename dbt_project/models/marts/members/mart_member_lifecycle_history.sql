@@ -45,7 +45,8 @@ select
     stays.previous_cell_code,
     stays.entered_by,
     stays.valid_from,
-    lead(stays.valid_from) over (partition by stays.member_key order by stays.valid_from) as valid_to
+    lead(stays.valid_from) over (partition by stays.member_key order by stays.valid_from)
+        as valid_to
 from stays
 inner join brands
     on stays.member_key = brands.member_key

@@ -276,7 +276,7 @@ with_traffic as (
         run_shops.currency,
         case when measured.customer_group = 'total' then traffic.visitor_count end as visitor_count,
         case
-            when measured.customer_group != 'total' then 'needs_identified_visits'
+            when measured.customer_group <> 'total' then 'needs_identified_visits'
             when traffic.visitor_count is null then 'no_traffic_delivered'
         end as traffic_gap_reason
     from measured
