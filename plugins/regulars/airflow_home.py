@@ -1,6 +1,7 @@
 """The environment under which Airflow runs in this project: set before Airflow is imported."""
 
 import os
+import sys
 from pathlib import Path
 
 from dotenv import load_dotenv
@@ -42,6 +43,11 @@ def airflow_environment() -> dict[str, str]:
 def apply_airflow_environment() -> Path:
     """Put :func:`airflow_environment` into this process; Airflow's home folder."""
     os.environ.update(airflow_environment())
+    # Airflow starts its services as `airflow`, which need not be on a bare machine's path.
+    folder = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", "")
+    if folder not in path.split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([folder, path])
     # With this set, every process compiles Airflow anew: 11 s instead of 3 s.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     return Path(os.environ["AIRFLOW_HOME"])

@@ -44,6 +44,7 @@ def run_nights(wanted: str, count: int, console: Console) -> bool:
     Raises:
         RegularsError: a night could not even be started.
     """
+    _stop_on_signals()
     settings = read_settings()
     # Somebody waits in front of this run: sources are retried within a call, not five minutes on.
     os.environ["REGULARS_EXTRACT_RETRIES"] = "0"
@@ -140,6 +141,7 @@ def serve_ui(port: int, console: Console) -> None:
     Raises:
         NightError: Airflow did not become healthy.
     """
+    _stop_on_signals()
     os.environ["AIRFLOW__API__PORT"] = str(port)
     os.environ["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] = "False"
     home = airflow_home.apply_airflow_environment()
@@ -203,8 +205,13 @@ def _wait_until(url: str, process: "subprocess.Popen[bytes]", seconds: float, lo
         time.sleep(0.2)
 
 
+def _stop_on_signals() -> None:
+    """SIGTERM and Ctrl-C both end the ``with`` blocks, so that no child outlives this process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 def _wait_for_interrupt(process: "subprocess.Popen[bytes]") -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         process.wait()
     except KeyboardInterrupt:
