@@ -132,3 +132,31 @@
         {%- endfor %}
     )
 {%- endmacro %}
+
+{#- One query with every check of a queue: a message is proposed once; what is suppressed says why,
+    what is drawn has an arm. -#}
+{% macro broken_proposals(relation) -%}
+with repeated_messages as (
+    select message_id
+    from {{ relation }}
+    group by message_id
+    having count(*) > 1
+)
+
+select
+    '{{ relation.identifier }}: a message is proposed twice' as violation,
+    count(*) as violation_count
+from repeated_messages
+having count(*) > 0
+union all
+select
+    '{{ relation.identifier }}: outcome, arm, reason and bucket contradict each other' as violation,
+    count(*) as violation_count
+from {{ relation }}
+where
+    (outcome = 'suppressed') <> (reason is not null)
+    or (outcome = 'suppressed') <> (arm is null)
+    or (outcome = 'suppressed') <> (bucket is null)
+    or (outcome = 'holdout') <> (coalesce(arm, '') = 'holdout')
+having count(*) > 0
+{%- endmacro %}

@@ -14,7 +14,7 @@ from regulars.quality.gate import Finding, validate_tables
 from regulars.settings import Settings
 from tests.dbt.nights import Warehouse, differences
 from tests.dbt.project import Project, open_pair
-from tests.dbt.shop_story import Night, Story
+from tests.dbt.shop_story import Batch, Night, Story
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +87,7 @@ def told(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     nightly = Warehouse(project, folder / "nightly")
     rebuilt = Warehouse(project, folder / "rebuilt")
     nights = list(Story(7, date(2017, 10, 1), NIGHTS, orders=90).nights())
+    _correct(nights)
     for warehouse in (nightly, rebuilt):
         warehouse.prepare()
         with open_pair(warehouse.directory) as connection:
@@ -103,6 +104,33 @@ def told(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     rebuilt.build(nights[-1], run_id="rebuild")
     rebuilt.consume(nights[-1])
     yield Told(nights, nightly, rebuilt)
+
+
+def _correct(nights: list[Night]) -> None:
+    """Night 2 corrects what night 0 said: other buyers, and a coupon used on another order."""
+    batches = {batch.stream: batch for batch in nights[0].batches}
+    orders = [record["order_id"] for record in batches["orders"].records]
+    changes = {
+        "sends": {"buyer_id": "AA13"},
+        "reviews": {"buyer_id": "AA12"},
+        "interactions": {"buyer_id": "AA11", "kind": "share"},
+        "coupon_events": {"event": "used", "order_id": orders[0]},
+    }
+    for stream, change in changes.items():
+        first = batches[stream]
+        nights[0].batches.append(
+            Batch(f"{stream}-a-said", "file", stream, first.shop, [_said(first.records[0], change)])
+        )
+        corrected = {**_said(first.records[0], change), **change}
+        nights[2].batches.append(
+            Batch(f"{stream}-b-corrected", "file", stream, first.shop, [corrected])
+        )
+
+
+def _said(record: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """A record of its own that looks like ``record`` before it was changed."""
+    key = next(iter(record))
+    return {**record, key: f"{record[key]}-corrected", **{k: record[k] for k in change}}
 
 
 def _decide(warehouse: Warehouse) -> None:

@@ -195,14 +195,18 @@ ledger as (
         and stopped_messages.message_id is null
 ),
 
-recorded_buckets as (
+-- Drawn once and recorded: neither a salt nor a share edited later moves anybody to the other arm.
+recorded_draws as (
     select
         campaign,
         brand,
         member_key,
-        min_by(bucket, seq) as bucket
+        min_by(bucket, seq) as bucket,
+        min_by(arm, seq) as arm
     from decisions
-    where bucket is not null
+    where
+        bucket is not null
+        and arm is not null
     group by campaign, brand, member_key
 ),
 
@@ -461,9 +465,9 @@ decided as (
             when unique_contacts.is_duplicate_contact then 'duplicate_contact'
             when capped.message_id is not null then 'cap'
         end as suppression_reason,
-        -- Drawn once and recorded: a salt edited later moves nobody to the other arm.
+        recorded_draws.arm as recorded_arm,
         coalesce(
-            recorded_buckets.bucket,
+            recorded_draws.bucket,
             {{ holdout_bucket(
                 'unique_contacts.salt', 'cast(unique_contacts.member_key as varchar)'
             ) }}
@@ -471,45 +475,53 @@ decided as (
     from unique_contacts
     left join capped
         on unique_contacts.message_id = capped.message_id
-    left join recorded_buckets
+    left join recorded_draws
         on
-            unique_contacts.campaign = recorded_buckets.campaign
-            and unique_contacts.brand = recorded_buckets.brand
-            and unique_contacts.member_key = recorded_buckets.member_key
+            unique_contacts.campaign = recorded_draws.campaign
+            and unique_contacts.brand = recorded_draws.brand
+            and unique_contacts.member_key = recorded_draws.member_key
+),
+
+drawn as (
+    select
+        *,
+        case
+            when suppression_reason is not null then null
+            when recorded_arm is not null then recorded_arm
+            when member_bucket < holdout_share * 10000 then 'holdout'
+            else 'treatment'
+        end as arm
+    from decided
 )
 
 select
-    decided.message_id,
-    decided.campaign,
-    decided.audience,
-    decided.brand,
-    decided.platform,
-    decided.shop,
-    decided.member_key,
-    decided.customer_key,
-    decided.channel,
-    decided.purpose,
-    decided.occasion,
+    drawn.message_id,
+    drawn.campaign,
+    drawn.audience,
+    drawn.brand,
+    drawn.platform,
+    drawn.shop,
+    drawn.member_key,
+    drawn.customer_key,
+    drawn.channel,
+    drawn.purpose,
+    drawn.occasion,
     case
-        when decided.suppression_reason is not null then 'suppressed'
-        when decided.member_bucket < decided.holdout_share * 10000 then 'holdout'
+        when drawn.suppression_reason is not null then 'suppressed'
+        when drawn.arm = 'holdout' then 'holdout'
         else 'send'
     end as outcome,
-    case
-        when decided.suppression_reason is not null then null
-        when decided.member_bucket < decided.holdout_share * 10000 then 'holdout'
-        else 'treatment'
-    end as arm,
-    decided.suppression_reason as reason,
-    coalesce(reasons.is_final, true) or decided.is_last_chance as is_final,
-    case when decided.suppression_reason is null then decided.member_bucket end as bucket,
-    decided.planned_at,
-    decided.contact_ref,
-    decided.contact_hash,
-    decided.coupon_code,
-    decided.coupon_amount,
-    decided.template,
-    decided.as_of_date
-from decided
+    drawn.arm,
+    drawn.suppression_reason as reason,
+    coalesce(reasons.is_final, true) or drawn.is_last_chance as is_final,
+    case when drawn.suppression_reason is null then drawn.member_bucket end as bucket,
+    drawn.planned_at,
+    drawn.contact_ref,
+    drawn.contact_hash,
+    drawn.coupon_code,
+    drawn.coupon_amount,
+    drawn.template,
+    drawn.as_of_date
+from drawn
 left join reasons
-    on decided.suppression_reason = reasons.reason
+    on drawn.suppression_reason = reasons.reason

@@ -81,7 +81,7 @@ windowed_touches as (
     qualify
         row_number() over (
             partition by touches.send_key, touches.kind, touches.touched_at
-            order by windows.valid_from desc
+            order by windows.valid_from desc nulls last
         ) = 1
         and windows.credit_rule = 'within'
 ),
@@ -142,11 +142,21 @@ touch_candidates as (
         and orders.paid_at <= touches.window_ends_at
 ),
 
+newest_coupon_events as (
+    select *
+    from {{ ref('stg_file__coupon_events') }}
+    qualify row_number() over (
+        partition by coupon_event_key
+        order by
+            _extracted_at desc nulls last, _batch_id desc nulls last, _line desc nulls last
+    ) = 1
+),
+
 coupon_uses as (
     select
         events.order_key,
         events.campaign_key
-    from {{ ref('stg_file__coupon_events') }} as events
+    from newest_coupon_events as events
     inner join run_shops
         on
             events.brand = run_shops.brand
@@ -228,7 +238,8 @@ campaign_credits as (
 credits as (
     select
         *,
-        row_number() over (partition by order_key order by sequence desc) = 1 as is_credited
+        row_number() over (partition by order_key order by sequence desc nulls last) = 1
+            as is_credited
     from campaign_credits
 ),
 

@@ -46,8 +46,8 @@ dropped as (
         order by
             campaigns.modified_at desc nulls last,
             campaigns._extracted_at desc nulls last,
-            campaigns._batch_id desc,
-            campaigns._line desc
+            campaigns._batch_id desc nulls last,
+            campaigns._line desc nulls last
     ) = 1
 ),
 

@@ -26,11 +26,19 @@ sends as (
     select * from {{ ref('stg_file__sends') }}
 ),
 
--- What names a message or a coupon and when; receipts find their buyer through the message.
+coupon_events as (
+    select * from {{ ref('stg_file__coupon_events') }}
+),
+
+-- What names a message or a coupon and when; receipts find their buyer through the message. A
+-- corrected record may name another buyer or order than before: the earlier one changes as well.
 mentions as (
     select
-        brand, platform, shop, customer_key, coalesce(sent_at, planned_at) as happened_at, _batch_id
+        sends.brand, sends.platform, sends.shop, versions.customer_key,
+        coalesce(sends.sent_at, sends.planned_at) as happened_at, sends._batch_id
     from sends
+    inner join sends as versions
+        on sends.send_key = versions.send_key
     union all
     select
         receipts.brand, receipts.platform, receipts.shop, sends.customer_key, receipts.occurred_at,
@@ -39,17 +47,15 @@ mentions as (
     inner join sends
         on receipts.send_key = sends.send_key
     union all
-    select brand, platform, shop, customer_key, occurred_at, _batch_id
-    from {{ ref('stg_file__coupon_events') }}
-    where customer_key is not null
-    union all
     -- A coupon may be used on somebody else's order, and it is the order that is credited.
     select
         events.brand, events.platform, events.shop, orders.customer_key, events.occurred_at,
         events._batch_id
-    from {{ ref('stg_file__coupon_events') }} as events
+    from coupon_events as events
+    inner join coupon_events as versions
+        on events.coupon_event_key = versions.coupon_event_key
     inner join {{ ref('fct_orders') }} as orders
-        on events.order_key = orders.order_key
+        on versions.order_key = orders.order_key
     union all
     select brand, platform, shop, customer_key, assigned_at, _batch_id
     from {{ ref('stg_file__campaign_arms') }}

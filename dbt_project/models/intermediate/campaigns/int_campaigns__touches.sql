@@ -23,14 +23,32 @@ members as (
         on members.first_customer_key = customers.customer_key
 ),
 
-dropped_sends as (
-    select sends.*
+touched_sends as (
+    select sends.send_key
     from {{ ref('stg_file__sends') }} as sends
     where {{ only_touched('sends.customer_key', 'int_campaigns__touched') }}
+    group by sends.send_key
+),
+
+-- Only the newest version of a message counts, and only its buyer is looked at.
+newest_sends as (
+    select sends.*
+    from {{ ref('stg_file__sends') }} as sends
+    inner join touched_sends
+        on sends.send_key = touched_sends.send_key
     qualify row_number() over (
         partition by sends.send_key
-        order by sends._extracted_at desc nulls last, sends._batch_id desc, sends._line desc
+        order by
+            sends._extracted_at desc nulls last,
+            sends._batch_id desc nulls last,
+            sends._line desc nulls last
     ) = 1
+),
+
+dropped_sends as (
+    select *
+    from newest_sends
+    where {{ only_touched('customer_key', 'int_campaigns__touched') }}
 ),
 
 dropped_arms as (
@@ -45,7 +63,10 @@ dropped_arms as (
         and {{ only_touched('arms.customer_key', 'int_campaigns__touched') }}
     qualify row_number() over (
         partition by arms.campaign_key, arms.customer_key
-        order by arms._extracted_at desc nulls last, arms._batch_id desc, arms._line desc
+        order by
+            arms._extracted_at desc nulls last,
+            arms._batch_id desc nulls last,
+            arms._line desc nulls last
     ) = 1
 ),
 
@@ -183,11 +204,21 @@ sent_messages as (
     where kind = 'sent'
 ),
 
-receipts as (
-    select
-        receipts.*,
-        run_shops.visible_until
+newest_receipts as (
+    select receipts.*
     from {{ ref('stg_file__receipts') }} as receipts
+    qualify row_number() over (
+        partition by receipts.receipt_key
+        order by
+            receipts._extracted_at desc nulls last,
+            receipts._batch_id desc nulls last,
+            receipts._line desc nulls last
+    ) = 1
+),
+
+receipts as (
+    select receipts.*
+    from newest_receipts as receipts
     inner join run_shops
         on
             receipts.brand = run_shops.brand

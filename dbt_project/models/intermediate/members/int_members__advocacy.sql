@@ -35,7 +35,7 @@ reviews as (
         or content not in (select texts.content from automatic_texts as texts)
     qualify row_number() over (
         partition by review_key
-        order by _extracted_at desc nulls last, _batch_id desc, _line desc
+        order by _extracted_at desc nulls last, _batch_id desc nulls last, _line desc nulls last
     ) = 1
 ),
 
@@ -52,7 +52,7 @@ interactions as (
     from {{ ref('stg_file__interactions') }}
     qualify row_number() over (
         partition by interaction_key
-        order by _extracted_at desc nulls last, _batch_id desc, _line desc
+        order by _extracted_at desc nulls last, _batch_id desc nulls last, _line desc nulls last
     ) = 1
 ),
 

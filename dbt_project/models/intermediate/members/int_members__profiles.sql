@@ -69,5 +69,9 @@ select
 from visible
 qualify row_number() over (
     partition by customer_key
-    order by known_at desc nulls last, _extracted_at desc nulls last, _batch_id desc, _line desc
+    order by
+        known_at desc nulls last,
+        _extracted_at desc nulls last,
+        _batch_id desc nulls last,
+        _line desc nulls last
 ) = 1

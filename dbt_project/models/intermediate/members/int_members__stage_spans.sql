@@ -31,7 +31,7 @@ rule_dates as (
 rule_versions as (
     select
         valid_from,
-        lead(valid_from) over (order by valid_from) as valid_to
+        lead(valid_from) over (order by valid_from asc nulls last) as valid_to
     from rule_dates
 ),
 
@@ -137,13 +137,14 @@ states as (
     select
         member_key,
         change_date as valid_from,
-        lead(change_date) over (partition by member_key order by change_date) as valid_to,
+        lead(change_date) over (partition by member_key order by change_date asc nulls last)
+            as valid_to,
         sum(order_change) over history as valid_order_count,
         max(lasting_date) over history as lasting_date,
         max(advocacy_change) over history = 1 as is_advocate
     from change_days
     window history as (
-        partition by member_key order by change_date
+        partition by member_key order by change_date asc nulls last
         rows between unbounded preceding and current row
     )
 ),
@@ -249,4 +250,4 @@ select
         else 'time'
     end as entered_by
 from coded_spans
-window history as (partition by member_key order by valid_from)
+window history as (partition by member_key order by valid_from asc nulls last)

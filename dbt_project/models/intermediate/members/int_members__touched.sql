@@ -29,6 +29,30 @@ member_records as (
     select * from {{ ref('stg_file__members') }}
 ),
 
+pending_batches as (
+    select * from {{ source('ops', 'pending_batches') }}
+),
+
+statements as (
+    select
+        review_key as statement_key,
+        customer_key,
+        _batch_id
+    from {{ ref('stg_file__reviews') }}
+    union all
+    select
+        interaction_key as statement_key,
+        customer_key,
+        _batch_id
+    from {{ ref('stg_file__interactions') }}
+),
+
+corrected_statements as (
+    select statement_key
+    from statements
+    where _batch_id in (select pending_batches.batch_id from pending_batches)
+),
+
 touched_customers as (
     select customer_key from {{ ref('int_customers__touched') }}
     union
@@ -41,6 +65,12 @@ touched_customers as (
             and records.platform = run_shops.platform
             and records.shop = run_shops.shop
     where {{ became_visible('records.modified_at') }}
+    union
+    -- A corrected review may have been somebody else's before.
+    select statements.customer_key
+    from statements
+    inner join corrected_statements
+        on statements.statement_key = corrected_statements.statement_key
     union
     -- An order that leaves the RFM window changes its member although nothing happened to it.
     select orders.customer_key

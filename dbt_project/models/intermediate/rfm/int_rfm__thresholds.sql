@@ -20,4 +20,7 @@ select
 from {{ source('raw', 'state__threshold_versions') }}
 where valid_from <= {{ as_of_date() }}
 group by brand, version
-qualify row_number() over (partition by brand order by max(valid_from) desc, version desc) = 1
+qualify row_number() over (
+    partition by brand
+    order by max(valid_from) desc nulls last, version desc nulls last
+) = 1

@@ -23,7 +23,7 @@ compared as (
         lag(activity_stage) over history as previous_activity_stage,
         row_number() over history as position
     from spans
-    window history as (partition by member_key order by valid_from)
+    window history as (partition by member_key order by valid_from asc nulls last)
 ),
 
 -- Spans that differ in nothing but their newest order are one stay in a stage.
@@ -45,8 +45,9 @@ select
     stays.previous_cell_code,
     stays.entered_by,
     stays.valid_from,
-    lead(stays.valid_from) over (partition by stays.member_key order by stays.valid_from)
-        as valid_to
+    lead(stays.valid_from) over (
+        partition by stays.member_key order by stays.valid_from asc nulls last
+    ) as valid_to
 from stays
 inner join brands
     on stays.member_key = brands.member_key

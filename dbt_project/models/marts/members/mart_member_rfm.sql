@@ -59,17 +59,17 @@ aov_bands as (
         currency,
         lower_amount,
         is_lower_included,
-        lead(lower_amount) over (partition by currency order by lower_amount) as upper_amount,
-        not lead(is_lower_included) over (partition by currency order by lower_amount)
-            as is_upper_included
+        lead(lower_amount) over bands as upper_amount,
+        not lead(is_lower_included) over bands as is_upper_included
     from {{ ref('aov_bands') }}
+    window bands as (partition by currency order by lower_amount asc nulls last)
 ),
 
 frequency_cuts as (
     select
         frequency_score,
         min_orders,
-        lead(min_orders) over (order by min_orders) as next_min_orders
+        lead(min_orders) over (order by min_orders asc nulls last) as next_min_orders
     from {{ ref('rfm_frequency_cuts') }}
 ),
 

@@ -165,21 +165,8 @@ daily_refunds as (
         orders.brand, orders.platform, orders.shop, orders.customer_group, refunds.refunded_date
 ),
 
--- Visitors of several channels overlap: only the channel that stands for all of them counts.
 traffic as (
-    select
-        traffic.brand,
-        traffic.platform,
-        traffic.shop,
-        traffic.traffic_date,
-        traffic.visitor_count
-    from {{ ref('stg_file__traffic') }} as traffic
-    where traffic.channel = 'all'
-    qualify row_number() over (
-        partition by traffic.brand, traffic.platform, traffic.shop, traffic.traffic_date
-        order by
-            traffic._extracted_at desc nulls last, traffic._batch_id desc, traffic._line desc
-    ) = 1
+    select * from {{ ref('int_shops__traffic') }}
 ),
 
 first_days as (
@@ -219,7 +206,7 @@ grouped as (
         customer_groups.customer_group,
         sum(coalesce(daily_movements.member_change, 0)) over (
             partition by days.brand, days.platform, days.shop, customer_groups.customer_group
-            order by days.day_date
+            order by days.day_date asc nulls last
             rows between unbounded preceding and current row
         ) as member_count,
         coalesce(daily_orders.order_count, 0) as order_count,
