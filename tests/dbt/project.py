@@ -69,6 +69,7 @@ class Project:
             "--target-path", str(self.work_dir / "target"),
             "--log-path", str(self.work_dir / "logs"),
             "--log-level-file", "none",
+            "--no-write-json",
         ]  # fmt: skip
         printed = io.StringIO()
         with environment(paths), contextlib.redirect_stdout(printed):

@@ -5,8 +5,14 @@ with recorded as (
     where {{ only_touched('product_key', 'int_products__touched') }}
 ),
 
+titled as (
+    select product_key
+    from recorded
+    where title is not null
+),
+
 -- What was sold is a product, whether or not anybody recorded it. Sales tell nothing more of a
--- product whose record has a title.
+-- product whose record has a title, so most nights look at none.
 sold as (
     select
         product_key,
@@ -17,10 +23,14 @@ sold as (
         title
     from {{ ref('fct_order_lines') }}
     where
-        {{ only_touched('product_key', 'int_products__touched') }}
-        and product_key not in (
-            select recorded.product_key from recorded where recorded.title is not null
-        )
+        product_key not in (select titled.product_key from titled)
+        {% if is_incremental() %}
+            and product_key in (
+                select touched.product_key
+                from {{ ref('int_products__touched') }} as touched
+                where touched.product_key not in (select titled.product_key from titled)
+            )
+        {% endif %}
     qualify
         row_number() over (
             partition by product_key
