@@ -24,13 +24,13 @@ sold as (
     from {{ ref('fct_order_lines') }}
     where
         product_key not in (select titled.product_key from titled)
-        {% if is_incremental() %}
+    {% if is_incremental() %}
             and product_key in (
                 select touched.product_key
                 from {{ ref('int_products__touched') }} as touched
                 where touched.product_key not in (select titled.product_key from titled)
             )
-        {% endif %}
+    {% endif %}
     qualify
         row_number() over (
             partition by product_key
