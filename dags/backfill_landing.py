@@ -26,7 +26,11 @@ with DAG(
     def list_days() -> list[str]:
         return nights.list_days()
 
-    @task(map_index_template="{{ task.op_kwargs['day'] }}", **nights.EXTRACT_ARGS)
+    @task(
+        map_index_template="{{ task.op_kwargs['day'] }}",
+        max_active_tis_per_dagrun=1,
+        **nights.EXTRACT_ARGS,
+    )
     def land_day(day: str) -> str:
         return nights.land_day(day)
 

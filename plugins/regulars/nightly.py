@@ -80,8 +80,11 @@ def _run_one(settings: Settings, wanted: str, screen: Console) -> bool:
             now=clock_for(settings.clock_url).now(),
             simulated=bool(settings.clock_url),
         )
-    if state.lease.current() is None:
-        local.fail_abandoned_runs("run_night")
+    # Refused here, before Airflow replaces the running night's record of the same date.
+    probe = f"regulars nightly (pid {os.getpid()})"
+    state.lease.acquire(run_id_of(day), probe, settings.lease_seconds, pid=os.getpid())
+    local.fail_abandoned_runs("run_night")
+    state.lease.release(run_id_of(day), probe)
     failures: list[str] = []
 
     def show(line: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from regulars.credentials import Credentials
-from regulars.errors import LeaseHeld, NightError, TransformFailed, VaultKeyError
+from regulars.errors import GateFailed, LeaseHeld, NightError, TransformFailed, VaultKeyError
 from regulars.night.journal import latest_entries
 from regulars.night.manifest import read_manifest, run_id_of
 from regulars.night.replay import replay_night, restate_night
@@ -118,7 +118,7 @@ def test_a_restatement_sees_later_batches_and_never_moves_the_pointer(world):
 
 
 def test_a_past_night_is_refused_with_the_way_to_restate_it(world):
-    with pytest.raises(NightError, match="restate it with `regulars replay 2017-10-01`"):
+    with pytest.raises(NightError, match="regulars replay 2017-10-01 --restate"):
         world.run(FIRST_NIGHT)
 
 
@@ -128,6 +128,28 @@ def test_a_second_night_is_refused_with_the_holders_name(world):
     with pytest.raises(LeaseHeld, match="first holds the lease for night-20171004"):
         world.run(LAST_NIGHT, holder="second")
     first.close_night(run_id)
+
+
+def test_a_later_night_that_failed_leaves_the_repeated_one_as_it_was(world):
+    """The warehouse is a night ahead: the repeated night is rebuilt from its own manifest."""
+    digest, queued, good = world.digest, messages(world), world.settings
+    expectations = world.root / "impossible"
+    (expectations / "marts").mkdir(parents=True)
+    (expectations / "marts" / "fct_orders.yml").write_text(
+        "expectations:\n"
+        "- type: expect_table_row_count_to_be_between\n"
+        "  kwargs: {min_value: 1000000000}\n"
+        "  severity: critical\n"
+    )
+    world.settings = good.model_copy(update={"expectations_dir": expectations})
+    try:
+        with pytest.raises(GateFailed):
+            world.run(LAST_NIGHT + timedelta(days=1))
+    finally:
+        world.settings = good
+    world.run(LAST_NIGHT)
+    assert world.digest == digest
+    assert messages(world) == queued
 
 
 @pytest.mark.parametrize("missing", ["both", "warehouse", "marts"])

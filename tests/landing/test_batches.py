@@ -41,7 +41,7 @@ def write(settings: Settings, shop: Shop, *lines: bytes, bad: int = 0, **at: Any
 def test_the_manifest_says_what_lies_there(settings: Settings, shop: Shop) -> None:
     batch = write(settings, shop, LINE, LINE)
     sha256 = hashlib.sha256(LINE * 2).hexdigest()
-    assert batch.batch_id == f"orders-20171001-{sha256[:16]}"
+    assert batch.batch_id == f"{place().shop}-orders-20171001-{sha256[:16]}"
     assert batch.sha256 == sha256
     assert (batch.window_start, batch.window_end) == (shop.day_start(DAY), shop.day_end(DAY))
     data = (settings.landing_dir / batch.path).read_bytes()

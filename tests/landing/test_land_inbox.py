@@ -49,7 +49,7 @@ def test_a_file_becomes_a_batch_named_after_its_content(
     drop(settings, "refunds", "refunds.csv", text)
     (batch,) = land()
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    assert batch.batch_id == f"refunds-20171001-{sha256[:16]}"
+    assert batch.batch_id == f"{batch.shop}-refunds-20171001-{sha256[:16]}"
     assert batch.path == f"file/taobao/demo_grocer/refunds/2017-10-01/{batch.batch_id}.ndjson.zst"
     assert (batch.origin, batch.origin_sha256) == ("refunds.csv", sha256)
     assert (batch.record_count, batch.quarantined_count) == (1, 0)

@@ -222,7 +222,7 @@ class BatchWriter:
                 # Else records that were all refused would look like an empty answer.
                 whole.update(b"quarantined:" + self._bad.hash.digest())
             content = whole.hexdigest()
-        return batch_id_of(self._place.stream, self._place.window_date, content)
+        return batch_id_of(self._place.shop, self._place.stream, self._place.window_date, content)
 
     def _manifest(self, batch_id: str, origin: Origin) -> BatchManifest:
         place = self._place
@@ -250,9 +250,9 @@ class BatchWriter:
         )
 
 
-def batch_id_of(stream: str, window_date: date, content_sha256: str) -> str:
-    """Name of a batch: stream, date, and the first 16 hex digits of its content's SHA-256."""
-    return f"{stream}-{window_date:%Y%m%d}-{content_sha256[:16]}"
+def batch_id_of(shop: str, stream: str, window_date: date, content_sha256: str) -> str:
+    """Name of a batch: shop, stream, date, and the first 16 hex digits of its content's SHA-256."""
+    return f"{shop}-{stream}-{window_date:%Y%m%d}-{content_sha256[:16]}"
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -324,7 +324,7 @@ def find_by_content(
 ) -> BatchManifest | None:
     """The batch that a dropped file became earlier, whatever its date, or None."""
     folder = settings.landing_dir / stream_folder(source, platform, shop, stream)
-    for path in sorted(folder.glob(f"*/{stream}-*-{sha256[:16]}{MANIFEST_SUFFIX}")):
+    for path in sorted(folder.glob(f"*/{shop}-{stream}-*-{sha256[:16]}{MANIFEST_SUFFIX}")):
         manifest = read_manifest(path)
         if manifest.origin_sha256 == sha256:
             return manifest

@@ -1,9 +1,10 @@
 """Backfill: land days of a shop from its API. It only lands; the next night absorbs any order."""
 
+import os
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from regulars.clock import clock_for
+from regulars.clock import Clock, clock_for
 from regulars.credentials import CredentialsProvider
 from regulars.errors import NightError
 from regulars.landing import land_stream
@@ -11,8 +12,9 @@ from regulars.night import calendar
 from regulars.progress import report
 from regulars.records import Window
 from regulars.settings import Settings
-from regulars.shops import load_shops
+from regulars.shops import Shop, load_shops
 from regulars.sources import raw_streams
+from regulars.state import StateStore
 from regulars.vault import open_vault
 
 
@@ -41,6 +43,7 @@ def backfill_day(
 
     Raises:
         NightError: the shop has no API.
+        LeaseHeld: a night, or another backfill, is landing.
         RegularsError: a window failed; what could be landed is landed.
     """
     shop = load_shops(settings.config_dir).shop(shop_code)
@@ -50,15 +53,34 @@ def backfill_day(
             where="config/shops.yml",
             next_step=f"drop its files into data/inbox/{shop.shop}/<stream>/",
         )
-    counts = []
+    counts: list[str] = []
     clock = clock_for(settings.clock_url)
+    state = StateStore(settings.resolved_state_url)
+    run_id = f"backfill-{day:%Y%m%d}"
+    holder = f"backfill of {shop.shop} (pid {os.getpid()})"
+    # Landing clears the debris of killed landings: only one of them may be at it.
+    state.lease.acquire(run_id, holder, settings.lease_seconds, pid=os.getpid())
+    try:
+        _land_day(settings, credentials, shop, day, clock, run_id, counts)
+    finally:
+        state.lease.release(run_id, holder)
+    return f"{shop.shop} {day}: {', '.join(counts)}"
+
+
+def _land_day(
+    settings: Settings,
+    credentials: CredentialsProvider,
+    shop: Shop,
+    day: date,
+    clock: Clock,
+    run_id: str,
+    counts: list[str],
+) -> None:
     with open_vault(settings.vault_path, credentials(settings.pii_connection)) as vault:
         for stream in raw_streams(shop.source):
             window = Window(shop.day_start(day), shop.day_end(day))
-            run_id = f"backfill-{day:%Y%m%d}"
             result = land_stream(
                 settings, shop, stream, credentials, clock, window, vault, run_id, report
             )
             result.raise_if_failed()
             counts.append(f"{stream} {sum(batch.record_count for batch in result):,}")
-    return f"{shop.shop} {day}: {', '.join(counts)}"

@@ -138,7 +138,7 @@ class _InboxLanding:
     def _reject(self, drop: Drop, sha256: str, reason: str) -> str:
         """Keep the file encrypted beside the quarantined records, with a note."""
         folder = self._settings.quarantine_dir / self._place(drop).folder
-        name = batch_id_of(drop.stream, self._date, sha256)
+        name = batch_id_of(self._shop.shop, drop.stream, self._date, sha256)
         sealed = folder / f"{name}.sealed"
         folder.mkdir(parents=True, exist_ok=True)
         part = sealed.with_name(sealed.name + ".part")

@@ -10,16 +10,18 @@ stands, nothing is extracted, nothing is decided, and its marts come out with th
 """
 
 import hashlib
+import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from datetime import date, datetime, timedelta
-from functools import cached_property
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, partial
 from typing import Any
 
 from regulars.clock import clock_for
 from regulars.credentials import CredentialsProvider
-from regulars.errors import GateFailed, NightError
+from regulars.errors import GateFailed, LeaseHeld, NightError, RegularsError
 from regulars.landing import (
     LandingResult,
     check_quarantine_share,
@@ -47,12 +49,13 @@ from regulars.records import BatchManifest, Window
 from regulars.settings import Settings
 from regulars.shops import Shop, ShopsFile, load_shops
 from regulars.sources import raw_streams
-from regulars.state import StateStore, ThresholdVersion, Watermark
+from regulars.state import ConsentRecord, StateStore, ThresholdVersion, Watermark
 from regulars.transform.runner import BuildReport, Transformer
 from regulars.vault import Vault, open_vault
 from regulars.warehouse import control, publish
 from regulars.warehouse.load import load_batches
-from regulars.warehouse.session import open_warehouse, remove_half_pair
+from regulars.warehouse.lock import warehouse_lock
+from regulars.warehouse.session import open_warehouse, remove_half_pair, remove_warehouse
 from regulars.warehouse.tables import create_tables
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
@@ -118,10 +121,28 @@ class Night:
         brands = [brand.brand for brand in self.shops.brands]
         return load_campaigns(self.settings.config_dir, brands)
 
+    def _locked(self, what: str) -> AbstractContextManager[None]:
+        settings = self.settings
+        return warehouse_lock(
+            settings.warehouse_path,
+            holder=f"{self._holder} {what}",
+            wait_seconds=settings.warehouse_lock_seconds,
+        )
+
+    def _hold_lease(self, run_id: str) -> None:
+        """Heartbeat; a task that was cleared after its night had ended takes the lease anew."""
+        try:
+            self.state.lease.heartbeat(run_id, self._holder)
+        except LeaseHeld:
+            if self.state.lease.current() is not None:
+                raise
+            seconds = self.settings.lease_seconds
+            self.state.lease.acquire(run_id, self._holder, seconds, pid=self._pid)
+
     @contextmanager
     def _step(self, run_id: str, name: str, **labels: str) -> Iterator[dict[str, Any]]:
         """Heartbeat, seconds and journal of one step."""
-        self.state.lease.heartbeat(run_id, self._holder)
+        self._hold_lease(run_id)
         title = " ".join([name, *labels.values()])
         started = self._monotonic()
         entry: dict[str, Any] = {"step": name, **labels}
@@ -195,14 +216,18 @@ class Night:
             raise NightError(
                 f"{day} lies before the last completed night {last}",
                 where="run_night",
-                next_step=f"restate it with `regulars replay {day}`; a past date never sends",
+                next_step=f"restate it: `regulars replay {day} --restate`; a past date never sends",
             )
         run_id = run_id_of(day)
         lease = self.state.lease.acquire(
             run_id, self._holder, self.settings.lease_seconds, pid=self._pid
         )
-        night = self.state.nights.open(day)
-        clock.advance_to(self.shops.night_opens_at(day))
+        try:
+            night = self.state.nights.open(day)
+            clock.advance_to(self.shops.night_opens_at(day))
+        except RegularsError:
+            self.state.lease.release(run_id, self._holder)
+            raise
         kind = "repeated" if self._is_frozen(run_id) else "new"
         write_entry(
             self.settings,
@@ -246,7 +271,8 @@ class Night:
     def _land_files(self, run_id: str, shop: Shop, vault: Vault) -> LandingResult:
         clock = clock_for(self.settings.clock_url)
         day = date_of(run_id)
-        return land_inbox(self.settings, shop, vault, run_id, day, self._progress, clock=clock)
+        progress = partial(self._progress, run_id)
+        return land_inbox(self.settings, shop, vault, run_id, day, progress, clock=clock)
 
     def _land_api(self, run_id: str, shop: Shop, stream: str, vault: Vault) -> LandingResult:
         clock = clock_for(self.settings.clock_url)
@@ -264,7 +290,7 @@ class Night:
             Window(start, end),
             vault,
             run_id,
-            self._progress,
+            partial(self._progress, run_id),
         )
         reached = _reached(start, result.completed)
         if reached > start:
@@ -272,7 +298,8 @@ class Night:
             self.state.watermarks.advance(run_id, moved)
         return result
 
-    def _progress(self, line: str) -> None:
+    def _progress(self, run_id: str, line: str) -> None:
+        self.state.lease.heartbeat(run_id, self._holder)
         report(f"  {line}")
 
     def validate_landing(self, run_id: str) -> None:
@@ -289,8 +316,8 @@ class Night:
             batches = manifests.ordered(list_batches(self.settings))
             known = self._known_batches()
             fresh = [batch for batch in batches if batch.batch_id not in known]
-            for batch in fresh:
-                check_quarantine_share(self.shops.shop(batch.shop), batch)
+            for whole in _per_stream(fresh):
+                check_quarantine_share(self.shops.shop(whole.shop), whole)
             files: dict[str, list[Any]] = {}
             for batch in fresh:
                 if batch.record_count:
@@ -327,8 +354,7 @@ class Night:
         with self._step(run_id, "load_raw") as entry:
             manifest = self._manifest(run_id)
             batches = self._batches(manifest)
-            if remove_half_pair(self.settings):
-                report("one of the warehouse's two files was missing: rebuilding both")
+            self._make_fit(manifest, batches)
             with open_warehouse(self.settings, holder=f"{self._holder} load_raw") as connection:
                 create_tables(connection)
                 rows = load_batches(connection, self.settings.landing_dir, batches)
@@ -348,6 +374,17 @@ class Night:
             entry.update(rows=rows, pending_batches=pending)
             entry["note"] = f"{sum(rows.values()):,} rows, {pending} pending batches"
 
+    def _make_fit(self, manifest: RunManifest, batches: list[BatchManifest]) -> None:
+        """Start the warehouse over when it is half gone, or ahead of the run."""
+        if remove_half_pair(self.settings):
+            report("one of the warehouse's two files was missing: rebuilding both")
+        with open_warehouse(self.settings, holder=f"{self._holder} load_raw") as connection:
+            create_tables(connection)
+            is_ahead = control.is_ahead_of(connection, manifest.as_of_date, batches)
+        if is_ahead:
+            report("a later night has been at the warehouse: rebuilding it as of this one")
+            remove_warehouse(self.settings)
+
     def _load_seeds(self, good: dict[str, str], entry: dict[str, Any]) -> None:
         changed = self.transformer.changed_with_descendants(good)
         if not good or self.transformer.seeds_of(changed):
@@ -362,12 +399,29 @@ class Night:
         with self._step(run_id, f"build_{subject}") as entry:
             with open_warehouse(self.settings, holder=f"{self._holder} build") as connection:
                 good = control.read_fingerprints(connection)
-            stale = self.transformer.changed_with_descendants(good)
+            stale = self._stale(good)
             if subject == "members":
                 self._record_thresholds(run_id, stale)
             built = self.transformer.build(subject, SUBJECTS[subject], stale)
             entry.update(_build_summary(built))
             entry["note"] = _build_note(built)
+
+    def _config_prints(self) -> dict[str, str]:
+        """Fingerprints of the configuration that models read as tables."""
+        shops = [shop.model_dump(mode="json") for shop in self.shops.shops]
+        campaigns = [campaign.warehouse_row() for campaign in self._campaigns()]
+        return {
+            f"config.{name}": hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
+            for name, rows in (("shops", shops), ("campaigns", campaigns))
+        }
+
+    def _stale(self, good: dict[str, str]) -> set[str]:
+        """Models to rebuild: changed ones and what descends from them; all when config/ changed."""
+        found = self._config_prints()
+        if good and any(good.get(name, value) != value for name, value in found.items()):
+            report("config/ changed: rebuilding everything")
+            return set(self.transformer.fingerprints())
+        return self.transformer.changed_with_descendants(good)
 
     def build_core(self, run_id: str) -> None:
         """Orders, lines, refunds, customers, products."""
@@ -443,9 +497,10 @@ class Night:
                         "where table_catalog = 'marts' order by table_name"
                     ).fetchall()
                 }
-            verdict = validate_tables(
-                self.settings, gate="marts", database=self.settings.marts_path, tables=tables
-            )
+            with self._locked("gate 2"):
+                verdict = validate_tables(
+                    self.settings, gate="marts", database=self.settings.marts_path, tables=tables
+                )
             self._conclude(run_id, verdict, entry)
             manifest = self._manifest(run_id)
             with open_warehouse(self.settings, holder=f"{self._holder} consume") as connection:
@@ -453,7 +508,7 @@ class Night:
                     connection,
                     run_id=run_id,
                     as_of_date=manifest.as_of_date,
-                    fingerprints=self.transformer.fingerprints(),
+                    fingerprints={**self.transformer.fingerprints(), **self._config_prints()},
                 )
             entry["note"] = f"{verdict.checked} expectations"
 
@@ -477,9 +532,13 @@ class Night:
         with self._step(run_id, "validate_queues") as entry:
             with open_warehouse(self.settings, holder=f"{self._holder} gate 3") as connection:
                 tables = {name: f"activation.{name}" for name in _queue_models(connection)}
-            verdict = validate_tables(
-                self.settings, gate="queues", database=self.settings.warehouse_path, tables=tables
-            )
+            with self._locked("gate 3"):
+                verdict = validate_tables(
+                    self.settings,
+                    gate="queues",
+                    database=self.settings.warehouse_path,
+                    tables=tables,
+                )
             self._conclude(run_id, verdict, entry)
             entry["note"] = f"{verdict.checked} expectations"
 
@@ -524,11 +583,13 @@ class Night:
         """Publish the marts: a copy under a versioned name, then the pointer."""
         with self._step(run_id, "publish_marts") as entry:
             manifest = self._manifest(run_id)
+            night = self.state.nights.get(manifest.as_of_date)
             publication = publish.publish_marts(
                 self.settings,
                 run_id=run_id,
                 as_of_date=manifest.as_of_date,
                 holder=f"{self._holder} publish",
+                expected_digest=night.digest if night and night.is_completed else None,
             )
             entry.update(publication.model_dump(mode="json"))
             entry["note"] = f"{publication.file} digest {publication.digest[:12]}"
@@ -546,6 +607,7 @@ class Night:
                 hours=load_sending_hours(self.settings.config_dir),
                 caps=read_caps(self.settings.dbt_project_dir / "seeds" / "message_caps.csv"),
             )
+            self._record_refusals(run_id)
             batches = export_messages(
                 self.state,
                 transport_for(self.settings.resolved_queue_url),
@@ -569,6 +631,35 @@ class Night:
             if not batches:
                 entry["note"] = "0 messages: everything committed has left before"
 
+    def _record_refusals(self, run_id: str) -> None:
+        """Record what members whose messages still wait have refused since they were decided."""
+        waiting = {
+            decision.member_key
+            for batch in self.state.ledger.unsettled_batches()
+            for decision in self.state.ledger.unsettled(*batch)
+        }
+        if not waiting:
+            return
+        opened_at = clock_for(self.settings.clock_url).now()
+        with open_warehouse(self.settings, holder=f"{self._holder} refusals") as connection:
+            rows = connection.execute(
+                "select brand, member_key, sms_consent_at from marts.main.dim_members "
+                "where sms_consent = 'refused'"
+            ).fetchall()
+        self.state.consent.record(
+            ConsentRecord(
+                brand=brand,
+                contact_hash=None,
+                member_key=member_key,
+                channel="sms",
+                kind="refusal",
+                occurred_at=said_at.replace(tzinfo=UTC) if said_at else opened_at,
+                evidence=f"dim_members of {run_id}",
+            )
+            for brand, member_key, said_at in rows
+            if member_key in waiting
+        )
+
     def complete_night(self, run_id: str) -> None:
         """Record that the night is done: digest in the manifest and in recorded state."""
         with self._step(run_id, "complete_night"):
@@ -580,9 +671,7 @@ class Night:
                     next_step="run publish_marts again",
                 )
             manifest = self._manifest(run_id)
-            self.state.nights.complete(
-                run_id, digest=publication.digest, published_file=publication.file
-            )
+            # The manifest first: a night that is complete has one with its digest.
             if manifest.digest != publication.digest:
                 manifests.write_manifest(
                     self.settings,
@@ -593,6 +682,9 @@ class Night:
                         }
                     ),
                 )
+            self.state.nights.complete(
+                run_id, digest=publication.digest, published_file=publication.file
+            )
 
     def close_night(self, run_id: str) -> None:
         """Give the lease back, whatever happened before."""
@@ -631,6 +723,27 @@ def _reached(start: datetime, windows: Iterable[Window]) -> datetime:
             break
         reached = max(reached, window.end)
     return reached
+
+
+def _per_stream(batches: Iterable[BatchManifest]) -> Iterator[BatchManifest]:
+    """One manifest per shop and stream that adds up the counts of its batches."""
+    whole: dict[tuple[str, str], BatchManifest] = {}
+    for batch in batches:
+        key = (batch.shop, batch.stream)
+        sum_of = whole.get(key)
+        if sum_of is None:
+            whole[key] = batch
+            continue
+        reasons = Counter(sum_of.quarantine_reasons) + Counter(batch.quarantine_reasons)
+        worst = max((sum_of, batch), key=lambda one: one.quarantined_count)
+        whole[key] = worst.model_copy(
+            update={
+                "record_count": sum_of.record_count + batch.record_count,
+                "quarantined_count": sum_of.quarantined_count + batch.quarantined_count,
+                "quarantine_reasons": dict(reasons),
+            }
+        )
+    yield from whole.values()
 
 
 def _landed_summary(batches: list[BatchManifest]) -> dict[str, Any]:

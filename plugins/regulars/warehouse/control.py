@@ -54,6 +54,20 @@ def last_consumed_night(connection: duckdb.DuckDBPyConnection) -> ConsumedNight 
     )
 
 
+def is_ahead_of(
+    connection: duckdb.DuckDBPyConnection, as_of_date: date, batches: Iterable[BatchManifest]
+) -> bool:
+    """True when the warehouse holds more than this run may see: a later night has been at it."""
+    wanted = {batch.batch_id for batch in batches}
+    loaded = connection.execute("select batch_id from warehouse.ops.loaded_batches").fetchall()
+    if any(row[0] not in wanted for row in loaded):
+        return True
+    last = last_consumed_night(connection)
+    seen = connection.execute("select max(as_of_date) from warehouse.ops.run").fetchone()
+    dates = [last.as_of_date if last else None, seen[0] if seen else None]
+    return any(day is not None and day > as_of_date for day in dates)
+
+
 def begin_run(
     connection: duckdb.DuckDBPyConnection,
     *,

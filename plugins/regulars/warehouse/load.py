@@ -87,6 +87,16 @@ def _load(
             "insert into warehouse.ops.loaded_batches values (?, ?)", [batch.batch_id, count]
         )
         connection.execute("commit")
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        connection.execute("rollback")
+        raise WarehouseError(
+            f"the batch could not be loaded ({type(error).__name__})",
+            where=f"{batch.shop}/{batch.stream} {batch.path}",
+            next_step=(
+                "free disk space, or raise REGULARS_DUCKDB_MEMORY_LIMIT, and run the night again; "
+                "nothing is lost"
+            ),
+        ) from error
     except duckdb.Error as error:
         connection.execute("rollback")
         raise WarehouseError(

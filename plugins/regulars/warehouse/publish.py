@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from regulars.errors import WarehouseError
 from regulars.settings import Settings
 from regulars.warehouse.lock import warehouse_lock
+from regulars.warehouse.session import connect_patiently
 
 # The row that says which run published is run metadata, not content.
 _NOT_CONTENT = frozenset({"mart_publication"})
@@ -82,12 +83,27 @@ def digest_marts(connection: duckdb.DuckDBPyConnection, catalog: str) -> tuple[s
     return total.hexdigest(), counts
 
 
-def publish_marts(settings: Settings, *, run_id: str, as_of_date: date, holder: str) -> Publication:
+def publish_marts(
+    settings: Settings,
+    *,
+    run_id: str,
+    as_of_date: date,
+    holder: str,
+    expected_digest: str | None = None,
+) -> Publication:
     """Publish the built marts and prune old versions; idempotent for equal content.
 
+    Args:
+        settings: where the marts stand.
+        run_id: the run that built them.
+        as_of_date: its business date.
+        holder: who asks, for the lock.
+        expected_digest: digest that a completed night was published with; nothing else may be
+            published under its date.
+
     Raises:
-        WarehouseError: there are no marts, or the copy failed (disk full); the pointer then
-            still shows the last good version.
+        WarehouseError: there are no marts, the copy failed (disk full) or the content is another
+            than a completed night's; the pointer then still shows the last good version.
     """
     if not settings.marts_path.exists():
         raise WarehouseError(
@@ -99,9 +115,19 @@ def publish_marts(settings: Settings, *, run_id: str, as_of_date: date, holder: 
         settings.warehouse_path, holder=holder, wait_seconds=settings.warehouse_lock_seconds
     ):
         # Opening and closing it for writing folds a left-over write-ahead log into the file.
-        with duckdb.connect(str(settings.marts_path)) as connection:
+        with connect_patiently(settings, settings.marts_path) as connection:
             connection.execute("checkpoint")
             digest, tables = digest_marts(connection, settings.marts_path.stem)
+        if expected_digest is not None and digest != expected_digest:
+            raise WarehouseError(
+                f"the marts have digest {digest[:12]}, the completed night had "
+                f"{expected_digest[:12]}: code, seeds or configuration changed since",
+                where=run_id,
+                next_step=(
+                    "nothing was published. Run the next night to publish the change, or "
+                    f"`regulars replay {as_of_date} --restate` to look at the past with it"
+                ),
+            )
         current = read_publication(settings)
         if current and (current.run_id, current.digest) == (run_id, digest):
             return current

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import duckdb
 
@@ -32,27 +33,37 @@ def open_warehouse(
         wait_seconds=settings.warehouse_lock_seconds,
         wait=wait,
     ):
-        connection = _connect(settings, wait)
+        connection = connect_patiently(settings, settings.warehouse_path, wait=wait)
         try:
+            connection.execute(f"attach if not exists '{settings.marts_path}' as marts")
             yield connection
         finally:
             connection.close()
 
 
-def _connect(settings: Settings, wait: Callable[[float], object]) -> duckdb.DuckDBPyConnection:
+def connect_patiently(
+    settings: Settings, path: Path, *, wait: Callable[[float], object] = time.sleep
+) -> duckdb.DuckDBPyConnection:
+    """A writing connection to one DuckDB file; call it with the warehouse's lock held.
+
+    Waits up to ``settings.warehouse_lock_seconds`` for a foreign process that has the file open.
+
+    Raises:
+        WarehouseLocked: it had it open all the while.
+        WarehouseError: the file is no DuckDB database of this version.
+    """
     waited = 0.0
     while True:
         connection = None
         try:
             connection = duckdb.connect(
-                str(settings.warehouse_path),
+                str(path),
                 config={
                     "threads": settings.duckdb_threads,
                     "memory_limit": settings.duckdb_memory_limit,
                 },
             )
             connection.execute("set TimeZone = 'UTC'")
-            connection.execute(f"attach if not exists '{settings.marts_path}' as marts")
             return connection
         except duckdb.IOException as error:
             if connection is not None:
@@ -60,7 +71,7 @@ def _connect(settings: Settings, wait: Callable[[float], object]) -> duckdb.Duck
             if "lock" not in str(error).lower():
                 raise WarehouseError(
                     "the warehouse file cannot be opened",
-                    where=str(settings.warehouse_path),
+                    where=str(path),
                     next_step=(
                         "delete data/warehouse/ and run the night again: it is rebuilt from "
                         "landing and recorded state, and nothing is sent twice"
@@ -69,7 +80,7 @@ def _connect(settings: Settings, wait: Callable[[float], object]) -> duckdb.Duck
             if waited >= settings.warehouse_lock_seconds:
                 raise WarehouseLocked(
                     "another program has the warehouse open",
-                    where=str(settings.warehouse_path),
+                    where=str(path),
                     next_step=(
                         "close it (readers belong on data/published/current.duckdb) and run the "
                         "night again; nothing is lost"
@@ -77,6 +88,13 @@ def _connect(settings: Settings, wait: Callable[[float], object]) -> duckdb.Duck
                 ) from error
             wait(_RETRY_SECONDS)
             waited += _RETRY_SECONDS
+
+
+def remove_warehouse(settings: Settings) -> None:
+    """Remove both files, so that they are rebuilt from landing and recorded state (law 6)."""
+    for path in (settings.warehouse_path, settings.marts_path):
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".wal").unlink(missing_ok=True)
 
 
 def remove_half_pair(settings: Settings) -> bool:
@@ -89,7 +107,5 @@ def remove_half_pair(settings: Settings) -> bool:
     present = [path for path in pair if path.exists()]
     if len(present) != 1:
         return False
-    for path in present:
-        path.unlink()
-        path.with_name(path.name + ".wal").unlink(missing_ok=True)
+    remove_warehouse(settings)
     return True
