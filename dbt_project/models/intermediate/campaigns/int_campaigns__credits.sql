@@ -137,8 +137,9 @@ touch_candidates as (
             and orders.window_hours = touches.window_hours
             and orders.bucket = touches.bucket
     where
-        -- Nobody orders because of a message that came after the order.
+        -- Nobody orders or pays because of a message that came later.
         orders.created_at > touches.touched_at
+        and orders.paid_at > touches.touched_at
         and orders.paid_at <= touches.window_ends_at
 ),
 
@@ -194,6 +195,7 @@ coupon_candidates as (
         {{ generate_key(["'coupon'", 'orders.order_key', 'coupon_uses.campaign_key']) }}
             as send_key,
         'coupon_used' as evidence,
+        -- The payment itself, which is later than any touch: a used coupon wins.
         orders.paid_at as touched_at,
         orders.paid_at as window_ends_at,
         true as is_coupon
@@ -207,7 +209,6 @@ candidates as (
     select
         candidates.*,
         {{ ordering([
-            'case when candidates.is_coupon then 1 else 0 end',
             'candidates.touched_at',
             'evidence_ranks.evidence_rank',
             'candidates.campaign_key',
