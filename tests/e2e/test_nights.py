@@ -246,7 +246,7 @@ def test_a_seed_edited_between_two_nights_rebuilds_what_descends_from_it(world, 
         assert (
             rows(
                 world,
-                "select max(days_since_last_order) from mart_member_lifecycle "
+                "select max(days_since_last_valid_order) from mart_member_lifecycle "
                 "where activity_stage = 'silent'",
             )[0][0]
             <= 50

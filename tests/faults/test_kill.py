@@ -47,8 +47,17 @@ def check_recovery(arena, killed_in):
     assert again.queued == arena.undisturbed.queued, f"killed in {killed_in}"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("step", STEPS)
+# The steps with effects outside the warehouse always; the others with the random points.
+ALWAYS = ("extract_shop", "load_raw", "commit", "publish_marts", "export")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(step, marks=pytest.mark.slow if step in ALWAYS else pytest.mark.faults)
+        for step in STEPS
+    ],
+)
 def test_a_night_killed_as_a_step_begins_is_simply_run_again(arena, step):
     arena.restore()
     killed_in = arena.run_and_kill(NIGHT, lambda line: 0.0 if line == f"step {step}" else None)

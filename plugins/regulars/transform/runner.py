@@ -52,6 +52,7 @@ class BuildReport:
         return sum(node.seconds for node in self.nodes)
 
 
+_STRATEGY_SUFFIX = "get_incremental_touched_sql"
 _manifests: dict[str, Any] = {}
 """The parsed manifest of each project folder, for the life of this process."""
 
@@ -232,6 +233,8 @@ class Transformer:
     def _macros_of(self, node: Any) -> list[str]:
         manifest = self._parsed()
         queue = list(node.depends_on.macros) if hasattr(node, "depends_on") else []
+        # dbt finds a strategy by its name, not by a call in the model.
+        queue += [name for name in manifest.macros if name.endswith(_STRATEGY_SUFFIX)]
         seen: set[str] = set()
         while queue:
             macro = queue.pop()

@@ -109,3 +109,7 @@ union
 select mentions.customer_key
 from mentions
 where mentions._batch_id in (select batches.batch_id from pending_batches as batches)
+union
+-- Customers who vanished when their last order moved away: the bridge does not know them any more.
+select touched.customer_key
+from {{ ref('int_customers__touched') }} as touched
