@@ -15,6 +15,7 @@ from regulars.errors import NightError
 from regulars.records import BatchManifest
 from regulars.settings import PROJECT_ROOT, Settings
 from regulars.shops import Shop
+from regulars.state import run_id_of as run_id_of
 
 _ENGINES = ("duckdb", "dbt-core", "dbt-duckdb", "great-expectations")
 
@@ -55,11 +56,6 @@ class RunManifest(BaseModel):
     key_id: str
     digest: str = ""
     published_file: str = ""
-
-
-def run_id_of(as_of_date: date) -> str:
-    """Run id of the night of a business date."""
-    return f"night-{as_of_date:%Y%m%d}"
 
 
 def date_of(run_id: str) -> date:
