@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LINE = re.compile(r"^(?P<off>#\s?)?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$")
 
-SANDBOX_GATEWAY = "http://127.0.0.1:8790/router/rest"
+SANDBOX = "http://127.0.0.1:8790"
 PII_CONNECTION = "AIRFLOW_CONN_REGULARS_PII"
 
 Values = dict[str, str]
@@ -57,16 +57,27 @@ def pii_connection(values: Values) -> str:
     return json.dumps({"conn_type": "generic", "password": key})
 
 
-def demo_connection(values: Values) -> str:
-    """The sandbox shop as a Connection, with the secrets that the sandbox itself verifies."""
-    connection = {
-        "conn_type": "http",
-        "host": SANDBOX_GATEWAY,
-        "login": values.get("REGULARS_SANDBOX_APP_KEY") or "sandbox",
-        "password": values["REGULARS_SANDBOX_APP_SECRET"],
-        "extra": {"session": values["REGULARS_SANDBOX_SESSION"]},
-    }
-    return json.dumps(connection)
+def demo_connection(
+    path: str, named: str = "access_token", **extra: str
+) -> Callable[[Values], str]:
+    """A sandbox shop as a Connection, with the secrets that the sandbox itself verifies.
+
+    ``path`` is where its platform's gateway answers; ``named`` is what the platform calls the
+    seller's token, and ``extra`` what else its source wants to know.
+    """
+
+    def connection(values: Values) -> str:
+        return json.dumps(
+            {
+                "conn_type": "http",
+                "host": SANDBOX + path,
+                "login": values.get("REGULARS_SANDBOX_APP_KEY") or "sandbox",
+                "password": values["REGULARS_SANDBOX_APP_SECRET"],
+                "extra": {named: values["REGULARS_SANDBOX_SESSION"], **extra},
+            }
+        )
+
+    return connection
 
 
 # In this order: a later value may be made of an earlier one.
@@ -74,7 +85,11 @@ GENERATED: dict[str, Callable[[Values], str]] = {
     "REGULARS_SANDBOX_APP_SECRET": lambda _: secrets.token_hex(16),
     "REGULARS_SANDBOX_SESSION": lambda _: secrets.token_hex(24),
     PII_CONNECTION: pii_connection,
-    "AIRFLOW_CONN_REGULARS_DEMO_GROCER": demo_connection,
+    "AIRFLOW_CONN_REGULARS_DEMO_GROCER": demo_connection("/router/rest", "session"),
+    "AIRFLOW_CONN_REGULARS_DEMO_JD": demo_connection("/routerjson"),
+    "AIRFLOW_CONN_REGULARS_DEMO_PDD": demo_connection("/api/router", refunds_at_once="true"),
+    "AIRFLOW_CONN_REGULARS_DEMO_DOUDIAN": demo_connection(""),
+    "AIRFLOW_CONN_REGULARS_DEMO_SHOPIFY": demo_connection(""),
     "AIRFLOW__API_AUTH__JWT_SECRET": lambda _: secrets.token_hex(48),
     "AIRFLOW__API__SECRET_KEY": lambda _: secrets.token_hex(32),
     "AIRFLOW__CORE__FERNET_KEY": lambda _: base64.urlsafe_b64encode(

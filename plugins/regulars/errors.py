@@ -87,3 +87,7 @@ class QueueError(RegularsError):
 
 class NightError(RegularsError):
     """A night cannot be opened, continued or replayed."""
+
+
+class ErasureError(RegularsError):
+    """Nobody is known by what was given, or an erasure was not confirmed or is not finished."""

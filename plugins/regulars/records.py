@@ -30,11 +30,14 @@ class RawRecord:
         payload: the record, native names; ids and amounts already text.
         position: where it stood: ``page 3, item 17`` or ``line 42``.
         defect: why the source could not even read it (it goes to quarantine), else None.
+        is_final: asking again would find the same defect, as in a stored row; the window counts
+            as read.
     """
 
     payload: Mapping[str, Any]
     position: str
     defect: str | None = None
+    is_final: bool = False
 
 
 class BatchManifest(BaseModel):
@@ -62,6 +65,8 @@ class BatchManifest(BaseModel):
     record_count: int
     quarantined_count: int
     quarantine_reasons: dict[str, int] = {}
+    unread_count: int = 0
+    """Places of the window that the source could not read: the window is asked again."""
     unknown_fields: dict[str, int] = {}
     """Fields that the payload model does not know, with how many records carried them."""
     key_id: str | None = None

@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     config_dir: Path = Field(
         PROJECT_ROOT / "config", description="Folder with shops.yml and campaigns/."
     )
+    shops_file: str = Field(
+        "",
+        description="Absolute path of another list of shops: empty for shops.yml of config_dir.",
+    )
     dbt_project_dir: Path = Field(
         PROJECT_ROOT / "dbt_project", description="Folder of the dbt project."
     )
@@ -64,11 +68,22 @@ class Settings(BaseSettings):
     published_versions_kept: int = Field(
         7, ge=1, description="Published mart files kept beside the current one."
     )
+    receive_host: str = Field(
+        "127.0.0.1", description="Address on which `regulars receive` takes in what is pushed."
+    )
+    receive_port: int = Field(
+        8791, ge=1, le=65535, description="Port on which `regulars receive` listens."
+    )
     sandbox_host: str = Field("127.0.0.1", description="Address the sandbox shop listens on.")
     sandbox_port: int = Field(8790, ge=1, le=65535, description="Port the sandbox shop listens on.")
     sandbox_app_key: str = Field("sandbox", description="App key the sandbox shop accepts.")
     sandbox_app_secret: str = Field("", description="App secret the sandbox shop verifies.")
     sandbox_session: str = Field("", description="Seller session the sandbox shop accepts.")
+
+    @property
+    def shops_path(self) -> Path:
+        """The list of shops."""
+        return Path(self.shops_file) if self.shops_file else self.config_dir / "shops.yml"
 
     @property
     def inbox_dir(self) -> Path:
@@ -84,6 +99,11 @@ class Settings(BaseSettings):
     def quarantine_dir(self) -> Path:
         """Records that gate 1 refused, laid out like the landing folder."""
         return self.data_dir / "quarantine"
+
+    @property
+    def receiving_dir(self) -> Path:
+        """Locks of the processes that take in what is pushed."""
+        return self.data_dir / "receiving"
 
     @property
     def vault_path(self) -> Path:
@@ -106,6 +126,11 @@ class Settings(BaseSettings):
         return self.data_dir / "published"
 
     @property
+    def withdrawn_dir(self) -> Path:
+        """Batches that somebody took out of landing, laid out like it, each with its reason."""
+        return self.data_dir / "withdrawn"
+
+    @property
     def runs_dir(self) -> Path:
         """Run manifests, kept for ever."""
         return self.data_dir / "runs"
@@ -114,6 +139,11 @@ class Settings(BaseSettings):
     def reports_dir(self) -> Path:
         """Gate reports and build reports of each run."""
         return self.data_dir / "reports"
+
+    @property
+    def requests_dir(self) -> Path:
+        """Erasure requests handed to the scheduler: each is read once and destroyed."""
+        return self.data_dir / "requests"
 
     @property
     def queues_dir(self) -> Path:

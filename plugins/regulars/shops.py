@@ -36,8 +36,12 @@ class Shop(_Model):
     Attributes:
         source: the API source of ``regulars.sources``; ``file`` for a shop that only drops files.
         api_from: first business date asked from the API; earlier history comes by file drop.
+        streams: streams asked from the API; empty for the source's usual ones.
         overlap_minutes: minutes by which a window reaches back over the last one.
         margin_minutes: minutes that a window's end keeps from the source's present.
+        resweep_every_days: every so many days the night asks again for what it has read, to find
+            what a platform showed late; 0 never does.
+        resweep_days: days back that it then asks again.
         quarantine_share: share (0..1) of a batch's records that may be quarantined before the
             run fails, for all streams.
         quarantine_shares: the same per stream, overriding ``quarantine_share``.
@@ -53,9 +57,12 @@ class Shop(_Model):
     first_date: date
     api_from: date | None = None
     connection: str | None = None
+    streams: tuple[Slug, ...] = ()
     inbox: bool = True
     overlap_minutes: Annotated[int, Field(ge=0, le=7 * 24 * 60)] = 60
     margin_minutes: Annotated[int, Field(ge=0, le=24 * 60)] = 3
+    resweep_every_days: Annotated[int, Field(ge=0, le=366)] = 7
+    resweep_days: Annotated[int, Field(ge=1, le=366)] = 30
     quarantine_share: Share = 0.01
     quarantine_shares: dict[str, Share] = Field(default_factory=dict)
 
@@ -85,9 +92,15 @@ class Shop(_Model):
         """Instant (UTC, exclusive) at which the shop's local ``day`` ends."""
         return self.day_start(day + timedelta(days=1))
 
-    def allowed_quarantine_share(self, stream: str) -> float:
-        """Share (0..1) of a batch of ``stream`` that may be quarantined."""
-        return self.quarantine_shares.get(stream, self.quarantine_share)
+    def allowed_quarantine_share(self, stream: str, default: float | None = None) -> float:
+        """Share (0..1) of a batch of ``stream`` that may be quarantined.
+
+        Args:
+            stream: name of the stream.
+            default: what its source allows where the shop does not name the stream.
+        """
+        general = self.quarantine_share if default is None else default
+        return self.quarantine_shares.get(stream, general)
 
 
 class ShopsFile(_Model):
@@ -187,10 +200,10 @@ def read_yaml_model(path: Path, model: type[ModelT]) -> ModelT:
         ) from error
 
 
-def load_shops(config_dir: Path) -> ShopsFile:
-    """Read ``config_dir/shops.yml``.
+def load_shops(path: Path) -> ShopsFile:
+    """Read the list of shops, ``Settings.shops_path``.
 
     Raises:
         ConfigError: see :func:`read_yaml_model`.
     """
-    return read_yaml_model(config_dir / "shops.yml", ShopsFile)
+    return read_yaml_model(path, ShopsFile)

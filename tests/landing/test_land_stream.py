@@ -267,7 +267,7 @@ def test_a_shop_without_connection_cannot_be_asked(
 ) -> None:
     for changes, text in (
         ({"source": "file", "connection": None}, "no connection"),
-        ({"source": "jd_jos"}, "source 'jd_jos' has no API"),
+        ({"source": "unheard_of"}, "source 'unheard_of' has no API"),
     ):
         other = shop.model_copy(update=changes)
         with pytest.raises(ConfigError, match=text):

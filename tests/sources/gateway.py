@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl
 
 import httpx
 
+from regulars.sources.calling import RetryPolicy
 from regulars.sources.taobao_top.auth import TopCredentials
-from regulars.sources.taobao_top.client import RetryPolicy, TopClient
+from regulars.sources.taobao_top.client import TopClient
 
 CREDENTIALS = TopCredentials(
     "http://gateway.test/router/rest", "app", "the-app-secret", "the-session"

@@ -34,6 +34,9 @@ def test_every_promised_stream_is_there() -> None:
         "tags",
         "points",
         "traffic",
+        "platform_totals",
+        "business_daily",
+        "industry_daily",
     ]
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from regulars.sources.file import reading
 from regulars.sources.file.contract import CONTRACT
-from regulars.sources.file.reading import UnreadableFile, normal_name, read_chunks
+from regulars.sources.file.reading import UnreadableFile, read_chunks
+from regulars.sources.headers import normal_name
 
 STORES = CONTRACT["stores"]
 REFUNDS = CONTRACT["refunds"]
@@ -241,3 +242,30 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
         path.write_text(f"{HEADER}\n1,A,B\n")
         with pytest.raises(UnreadableFile):
             read(path)
+
+
+def test_a_back_offices_own_header_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "daily.csv"
+    path.write_text(
+        "统计日期,访客数,PC端访客数,客单价,老访客数占比,描述相符评分\n"
+        '2017-10-01,"1,204",310,¥29.49,35.2%,4.8\n',
+        encoding="gb18030",
+    )
+    (chunk,) = read_chunks(path, "csv", CONTRACT["business_daily"])
+    ((_, record),) = chunk.records()
+    checked = CONTRACT["business_daily"].check(record.payload)
+    assert checked.reasons == []
+    assert checked.values == {
+        "date": "2017-10-01",
+        "visitors": "1204",
+        "pc_visitors": "310",
+        "spend_per_buyer_amount": "29.49",
+        "returning_visitor_pct": "35.2",
+        "description_rating": "4.8",
+    }
+
+
+def test_the_business_advisor_has_its_twenty_figures() -> None:
+    fields = CONTRACT["business_daily"].fields[1:]
+    assert len({field.name for field in fields}) == 20
+    assert all(field.aliases and field.note for field in fields)

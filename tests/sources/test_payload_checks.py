@@ -248,7 +248,7 @@ def test_raw_columns_are_text_with_contacts_replaced() -> None:
     trades = raw_columns("taobao_top", "orders")
     assert trades["orders"].startswith("STRUCT(oid VARCHAR, num_iid VARCHAR")
     assert trades["orders"].endswith(")[]")
-    assert raw_streams("taobao_top") == ("orders", "refunds")
+    assert raw_streams("taobao_top") == ("orders", "refunds", "reviews", "logistics")
 
 
 def test_no_payload_column_collides_with_the_loaders_own() -> None:

@@ -14,7 +14,7 @@ from regulars.errors import (
     SourceError,
     SourceUnavailable,
 )
-from regulars.sources.taobao_top.client import RetryPolicy
+from regulars.sources.calling import RetryPolicy
 from tests.sources.gateway import (
     CREDENTIALS,
     ORDERS,

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from regulars.errors import SourceUnavailable
-from regulars.sources.taobao_top.paging import (
+from regulars.sources.paging import (
     LARGEST_PAGE,
     Item,
     Page,

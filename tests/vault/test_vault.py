@@ -183,3 +183,30 @@ def test_a_vault_that_cannot_be_written_names_its_place(tmp_path: Path) -> None:
     with pytest.raises(LandingError) as caught:
         open_vault(tmp_path / "file" / "vault.db", with_key(KEY))
     assert "vault.db" in caught.value.where
+
+
+def test_contacts_are_erased_by_their_hashes_and_nothing_of_them_stays(vault: Vault) -> None:
+    refs = vault.tokenise("phone", [CANARY, "13955557778"])
+    hashes = [refs[CANARY].hash, vault.hash_of("phone", "13955550000")]
+    assert vault.revealed(hashes) == [CANARY]
+    assert vault.erase_hashes(hashes) == 1
+    assert vault.erase_hashes(hashes) == 0
+    assert vault.revealed(hashes) == []
+    with pytest.raises(KeyError, match="erased"):
+        vault.reveal(refs[CANARY].token)
+    assert vault.reveal(refs["13955557778"].token) == "13955557778"
+
+
+def test_a_hash_is_told_without_storing_the_contact(vault: Vault) -> None:
+    told = vault.hash_of("phone", "+86 139-5555-7777")
+    assert vault.revealed([told]) == []
+    assert vault.tokenise("phone", [CANARY])[CANARY].hash == told
+
+
+def test_a_sealed_file_is_read_in_memory(vault: Vault, tmp_path: Path) -> None:
+    source, sealed = tmp_path / "plain", tmp_path / "sealed"
+    source.write_bytes(b"x" * (1 << 20) + CANARY.encode())
+    vault.seal_file(source, sealed)
+    before = set(tmp_path.rglob("*"))
+    assert b"".join(vault.sealed_blocks(sealed)) == source.read_bytes()
+    assert set(tmp_path.rglob("*")) == before

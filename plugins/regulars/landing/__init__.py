@@ -10,8 +10,16 @@ from regulars.landing.batches import (
     read_batch,
     remove_debris,
     verify,
+    withdraw,
 )
-from regulars.landing.results import LandingFailure, LandingResult, check_quarantine_share
+from regulars.landing.coverage import landing_gaps
+from regulars.landing.results import (
+    LandingFailure,
+    LandingResult,
+    check_quarantine_share,
+    merge_results,
+    span_text,
+)
 from regulars.landing.streams import land_stream
 
 __all__ = [
@@ -20,8 +28,12 @@ __all__ = [
     "check_quarantine_share",
     "find_by_content",
     "land_stream",
+    "landing_gaps",
     "list_batches",
+    "merge_results",
     "read_batch",
     "remove_debris",
+    "span_text",
     "verify",
+    "withdraw",
 ]

@@ -4,16 +4,19 @@ A batch is two files, data and manifest; the manifest is written last and is the
 without a manifest, and anything named ``.part``, is debris of a killed run.
 
 A batch is named after its content, so the same content landed twice is one batch: the SHA-256 of
-the dropped file, or of what an API gave (the landed lines, then the quarantined ones if any).
+the dropped file, or of what an API gave for a window (the landed lines, the quarantined ones if
+any, and the window's ends).
 """
 
 import errno
 import hashlib
+import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +139,8 @@ class BatchWriter:
         self._reasons: dict[str, int] = {}
         self._unknown: dict[str, int] = {}
         self.key_id: str | None = None
+        self.unread_count = 0
+        """Places that the source could not read; set it before :meth:`commit`."""
         self.was_known = False
         """Whether :meth:`commit` found an equal batch that had landed before."""
         with landing_errors(self._folder):
@@ -221,6 +226,10 @@ class BatchWriter:
             if self._bad is not None:
                 # Else records that were all refused would look like an empty answer.
                 whole.update(b"quarantined:" + self._bad.hash.digest())
+            if origin.window is not None:
+                # Two empty windows are two things that are known.
+                ends = (origin.window.start, origin.window.end)
+                whole.update("/".join(end.astimezone(UTC).isoformat() for end in ends).encode())
             content = whole.hexdigest()
         return batch_id_of(self._place.shop, self._place.stream, self._place.window_date, content)
 
@@ -243,6 +252,7 @@ class BatchWriter:
             record_count=self.record_count,
             quarantined_count=self.quarantined_count,
             quarantine_reasons=dict(sorted(self._reasons.items())),
+            unread_count=self.unread_count,
             unknown_fields=dict(sorted(self._unknown.items())),
             key_id=self.key_id,
             extracted_at=origin.extracted_at,
@@ -361,6 +371,48 @@ def verify(settings: Settings, manifest: BatchManifest) -> None:
             where=manifest.path,
             next_step="restore the file from a backup; landing is immutable",
         )
+
+
+def withdraw(
+    settings: Settings, manifest: BatchManifest, *, reason: str, at: datetime, by: str
+) -> Path:
+    """Move a batch, and what was quarantined of it, out of landing; its new folder.
+
+    Only for the holder of the run lease. The copies are whole before the commit mark goes, so a
+    killed withdrawal leaves the batch where it was or has moved it; repeat it in either case.
+
+    Args:
+        settings: where landing stands.
+        manifest: the batch.
+        reason: why, in a person's words; no personal data.
+        at: when (aware, UTC).
+        by: who.
+
+    Raises:
+        LandingError: the disk is full or a folder cannot be written.
+    """
+    place = Path(manifest.path).parent
+    target = settings.withdrawn_dir / place
+    data = Path(manifest.path).name
+    marker = settings.landing_dir / place / f"{manifest.batch_id}{MANIFEST_SUFFIX}"
+    note = {"batch_id": manifest.batch_id, "reason": reason, "by": by, "at": at.isoformat()}
+    with landing_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+        originals = [settings.landing_dir / place / data]
+        quarantined = settings.quarantine_dir / place / data
+        if quarantined.exists():
+            originals.append(quarantined)
+            shutil.copyfile(quarantined, target / f"quarantined-{data}")
+        if originals[0].exists():
+            shutil.copyfile(originals[0], target / data)
+        write_durably(
+            target / f"{manifest.batch_id}.withdrawn.json",
+            json.dumps(note, ensure_ascii=False, indent=1).encode() + b"\n",
+        )
+        marker.replace(target / marker.name)
+        for path in originals:
+            path.unlink(missing_ok=True)
+    return target
 
 
 def _plain_blocks(path: Path) -> Iterator[bytes]:

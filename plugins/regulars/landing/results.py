@@ -1,12 +1,13 @@
 """What a landing leaves behind: batches, and what could not be landed, by name."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 from regulars.errors import QuarantineExceeded, RegularsError, SourceError
 from regulars.records import BatchManifest, Window
 from regulars.shops import Shop
+from regulars.sources import quarantine_share
 
 _REASONS_SHOWN = 3
 
@@ -86,6 +87,26 @@ class LandingResult(Sequence[BatchManifest]):
         ) from first.error
 
 
+def merge_results(results: Iterable[LandingResult]) -> LandingResult:
+    """Several landings of one stream as one; a batch that came twice stands once."""
+    whole = LandingResult()
+    for one in results:
+        whole = LandingResult(
+            tuple({batch.batch_id: batch for batch in (*whole.batches, *one.batches)}.values()),
+            whole.known_ids | one.known_ids,
+            (*whole.completed, *one.completed),
+            (*whole.failures, *one.failures),
+            (*whole.strays, *one.strays),
+        )
+    return whole
+
+
+def span_text(shop: Shop, window: Window) -> str:
+    """A span as people read it: both ends in the shop's own time, ISO 8601."""
+    start, end = (one.astimezone(shop.tzinfo).isoformat() for one in (window.start, window.end))
+    return f"{start}/{end}"
+
+
 def check_quarantine_share(shop: Shop, manifest: BatchManifest) -> None:
     """Fail when more records of a batch were quarantined than the shop allows.
 
@@ -95,7 +116,7 @@ def check_quarantine_share(shop: Shop, manifest: BatchManifest) -> None:
         QuarantineExceeded: names stream, share, the commonest reasons and the folder.
     """
     whole = manifest.record_count + manifest.quarantined_count
-    allowed = shop.allowed_quarantine_share(manifest.stream)
+    allowed = shop.allowed_quarantine_share(manifest.stream, quarantine_share(manifest.source))
     if not whole or manifest.quarantined_count <= allowed * whole:
         return
     commonest = sorted(manifest.quarantine_reasons.items(), key=lambda item: (-item[1], item[0]))
@@ -105,6 +126,8 @@ def check_quarantine_share(shop: Shop, manifest: BatchManifest) -> None:
         f"({manifest.quarantined_count / whole:.1%}, allowed {allowed:.1%}): {reasons}",
         where=f"{manifest.shop}/{manifest.stream} {manifest.origin}, data/quarantine/"
         f"{manifest.path}",
-        next_step="correct the source and deliver the records again, or raise quarantine_share "
-        "of the shop in config/shops.yml",
+        next_step=f"look at them (`regulars quarantine show {manifest.batch_id}`), then correct "
+        "and release them, or take the batch out (`regulars landing withdraw "
+        f"{manifest.batch_id} --reason ...`) and deliver it again; or raise quarantine_share of "
+        "the shop in config/shops.yml",
     )

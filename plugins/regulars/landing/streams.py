@@ -1,6 +1,6 @@
 """Landing one stream of a shop's API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import timedelta
 
@@ -14,13 +14,13 @@ from regulars.errors import (
     SourceUnavailable,
 )
 from regulars.landing.batches import BatchWriter, Origin, Place, remove_debris
-from regulars.landing.results import LandingFailure, LandingResult
+from regulars.landing.results import LandingFailure, LandingResult, span_text
 from regulars.landing.writing import write_records
 from regulars.progress import report
 from regulars.records import BatchManifest, Window
 from regulars.settings import Settings
 from regulars.shops import Shop
-from regulars.sources import ApiSource, open_source
+from regulars.sources import ApiSource, open_source, renewed_extra
 from regulars.vault import Vault
 
 _UNAVAILABLE_IN_A_ROW = 2
@@ -39,6 +39,7 @@ def land_stream(
     progress: Callable[[str], None] = report,
     *,
     source: ApiSource | None = None,
+    keep_tokens: Callable[[str, Mapping[str, str]], None] | None = None,
 ) -> LandingResult:
     """Land everything of ``stream`` that was modified within ``window``.
 
@@ -58,6 +59,7 @@ def land_stream(
         run_id: the night's run, for names of unfinished files.
         progress: told one line per batch.
         source: an open source to use instead of the shop's own; it is not closed.
+        keep_tokens: told the connection and the tokens that the platform renewed on the way.
 
     Raises:
         ConfigError: shop or connection are not complete.
@@ -73,7 +75,13 @@ def land_stream(
             next_step="name an Airflow Connection under `connection`",
         )
     with closing(open_source(shop, credentials_provider(shop.connection), clock)) as opened:
-        return _Landing(settings, shop, stream, clock, vault, run_id, progress, opened).run(window)
+        landing = _Landing(settings, shop, stream, clock, vault, run_id, progress, opened)
+        try:
+            return landing.run(window)
+        finally:
+            renewed = renewed_extra(opened)
+            if renewed and keep_tokens is not None:
+                keep_tokens(shop.connection, renewed)
 
 
 class _Landing:
@@ -136,6 +144,7 @@ class _Landing:
             records = self._source.iter_records(shop, stream, piece)
             model = self._source.payload_model(stream)
             unreadable = write_records(writer, model, self._vault, records)
+            writer.unread_count = unreadable
             manifest = writer.commit(origin)
         if writer.was_known:
             self._known.add(manifest.batch_id)
@@ -147,18 +156,18 @@ class _Landing:
         if unreadable:
             error = SourceUnavailable(
                 f"{unreadable} records could not be read",
-                where=f"{shop.shop}/{stream} {_span(shop, piece)}",
+                where=f"{shop.shop}/{stream} {span_text(shop, piece)}",
                 next_step="run the night again later; the window is asked again, the records "
                 "that could be read have landed",
             )
             self._failures.append(
-                LandingFailure(shop.shop, stream, _span(shop, piece), error, piece)
+                LandingFailure(shop.shop, stream, span_text(shop, piece), error, piece)
             )
         else:
             self._completed.append(piece)
 
     def _fail(self, piece: Window, error: SourceError) -> None:
-        span = _span(self._shop, piece)
+        span = span_text(self._shop, piece)
         named = type(error)(
             error.what,
             where=f"{self._shop.shop}/{self._stream} {span}, {error.where}",
@@ -166,8 +175,3 @@ class _Landing:
         )
         self._failures.append(LandingFailure(self._shop.shop, self._stream, span, named, piece))
         self._progress(f"{self._shop.shop}/{self._stream} {span}: failed, {error.what}")
-
-
-def _span(shop: Shop, window: Window) -> str:
-    start, end = (one.astimezone(shop.tzinfo).isoformat() for one in (window.start, window.end))
-    return f"{start}/{end}"

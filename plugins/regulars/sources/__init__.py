@@ -2,9 +2,21 @@
 
 A source tells its streams and their payload models and gives records. An API source also says in
 which windows it wants to be asked; a file drop has no windows.
+
+A source is a package below this one that exposes ``SOURCE``, its name, and ``PAYLOADS``, the
+payload model of each stream; an API source also ``open_api(credentials, clock, shop)``. Nothing
+else has to know it: docs/how-to/add-a-platform.md. ``DEPTH_DAYS``, if it is there, says how many
+days back the platform still gives modifications; ``OPTIONAL_STREAMS`` which of its streams are
+asked for only where a shop names them; ``QUARANTINE_SHARE``, how many of its records may be refused
+before the night fails. ``DROP_GUIDE`` makes its streams ones that are dropped as files into a
+shop's inbox, and names the page that says how.
 """
 
-from collections.abc import Iterator
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import ModuleType
 from typing import Protocol
 
 from regulars.clock import Clock
@@ -12,11 +24,7 @@ from regulars.credentials import Credentials
 from regulars.errors import ConfigError
 from regulars.records import RawRecord, Window
 from regulars.shops import Shop
-from regulars.sources.file import contract
-from regulars.sources.payloads import PayloadModel
-from regulars.sources.taobao_top import TaobaoTop, payload
-from regulars.sources.taobao_top.auth import top_credentials
-from regulars.sources.taobao_top.client import TopClient
+from regulars.sources.payloads import PayloadModel, Refers
 
 
 class Source(Protocol):
@@ -53,10 +61,20 @@ class ApiSource(Source, Protocol):
         ...
 
 
-_PAYLOADS: dict[str, dict[str, PayloadModel]] = {
-    payload.SOURCE: payload.PAYLOADS,
-    contract.SOURCE: contract.CONTRACT,
-}
+@cache
+def _packages() -> dict[str, ModuleType]:
+    found = {}
+    for entry in pkgutil.iter_modules(__path__):
+        if entry.ispkg:
+            package = importlib.import_module(f"{__name__}.{entry.name}")
+            if hasattr(package, "PAYLOADS"):
+                found[package.SOURCE] = package
+    return found
+
+
+def source_names() -> tuple[str, ...]:
+    """Every source there is, by name."""
+    return tuple(sorted(_packages()))
 
 
 def open_source(shop: Shop, credentials: Credentials, clock: Clock) -> ApiSource:
@@ -70,9 +88,11 @@ def open_source(shop: Shop, credentials: Credentials, clock: Clock) -> ApiSource
     Raises:
         ConfigError: the shop's source does not exist or has no API, or credentials are incomplete.
     """
-    if shop.source == payload.SOURCE:
-        return TaobaoTop(TopClient(top_credentials(credentials)), clock)
-    known = ", ".join(name for name in _PAYLOADS if name != contract.SOURCE)
+    package = _packages().get(shop.source)
+    if package is not None and hasattr(package, "open_api"):
+        opened: ApiSource = package.open_api(credentials, clock, shop)
+        return opened
+    known = ", ".join(name for name, one in _packages().items() if hasattr(one, "open_api"))
     raise ConfigError(
         f"source {shop.source!r} has no API",
         where=f"config/shops.yml, shop {shop.shop}",
@@ -80,14 +100,83 @@ def open_source(shop: Shop, credentials: Credentials, clock: Clock) -> ApiSource
     )
 
 
+def renewed_extra(source: ApiSource) -> Mapping[str, str]:
+    """Members of the Connection's ``extra`` that the platform renewed; empty when it did not.
+
+    A source whose platform renews tokens tells them as ``renewed_extra``.
+    """
+    renewed: Mapping[str, str] = getattr(source, "renewed_extra", {})
+    return renewed
+
+
 def payload_model(source: str, stream: str) -> PayloadModel:
     """Payload model of a stream of a source. KeyError for an unknown one."""
-    return _PAYLOADS[source][stream]
+    model: PayloadModel = _packages()[source].PAYLOADS[stream]
+    return model
+
+
+def depth_days(source: str) -> int | None:
+    """Days back for which a source still gives modifications; None where there is no end."""
+    depth: int | None = getattr(_packages()[source], "DEPTH_DAYS", None)
+    return depth
+
+
+def quarantine_share(source: str) -> float | None:
+    """Share (0..1) of its records that a source allows to be quarantined; None: as the shop says.
+
+    A source whose records come from strangers as well, as pushed reports do, must not let them
+    stop a shop's night.
+    """
+    share: float | None = getattr(_packages()[source], "QUARANTINE_SHARE", None)
+    return share
+
+
+def droppable_models() -> dict[str, PayloadModel]:
+    """The model of every stream that may be dropped as a file, by the name of its folder.
+
+    Raises:
+        ValueError: two sources give one name to a stream.
+    """
+    models: dict[str, PayloadModel] = {}
+    for package in _packages().values():
+        if not hasattr(package, "DROP_GUIDE"):
+            continue
+        if twice := sorted(models.keys() & package.PAYLOADS.keys()):
+            raise ValueError(f"the stream {twice[0]!r} may be dropped for two sources")
+        models |= package.PAYLOADS
+    return models
+
+
+def drop_guide(source: str) -> str:
+    """The page that says how files of a source are dropped. KeyError for an unknown source."""
+    guide: str = _packages()[source].DROP_GUIDE
+    return guide
 
 
 def raw_streams(source: str) -> tuple[str, ...]:
     """Streams of a source, each a raw table. KeyError for an unknown source."""
-    return tuple(_PAYLOADS[source])
+    return tuple(_packages()[source].PAYLOADS)
+
+
+def asked_streams(shop: Shop) -> tuple[str, ...]:
+    """Streams that a shop's API is asked for: those it names, or its source's usual ones.
+
+    Raises:
+        ConfigError: the shop names a stream that its source does not have.
+        KeyError: the source does not exist.
+    """
+    known = raw_streams(shop.source)
+    if not shop.streams:
+        optional = getattr(_packages()[shop.source], "OPTIONAL_STREAMS", ())
+        return tuple(stream for stream in known if stream not in optional)
+    for stream in shop.streams:
+        if stream not in known:
+            raise ConfigError(
+                f"source {shop.source!r} has no stream {stream!r}",
+                where=f"config/shops.yml, shop {shop.shop}",
+                next_step=f"use some of: {', '.join(known)}",
+            )
+    return tuple(stream for stream in known if stream in shop.streams)
 
 
 def raw_columns(source: str, stream: str) -> dict[str, str]:
@@ -97,3 +186,11 @@ def raw_columns(source: str, stream: str) -> dict[str, str]:
     KeyError for an unknown source or stream.
     """
     return payload_model(source, stream).raw_columns()
+
+
+def raw_links(source: str, stream: str) -> dict[str, Refers]:
+    """Fields of a stream that say whose record it is: name -> buyer, order or message.
+
+    KeyError for an unknown source or stream.
+    """
+    return payload_model(source, stream).links

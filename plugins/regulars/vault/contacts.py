@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 ContactKind = Literal["phone", "email", "name", "address", "other"]
@@ -36,6 +37,7 @@ class ContactRef:
     masked: str
 
 
+@lru_cache(maxsize=4096)  # a buyer's contacts are asked about for each of the buyer's orders
 def is_masked(value: str) -> bool:
     """Whether a platform has masked the value already; such a value never enters the vault."""
     return "*" in value and not holds_contact(value)

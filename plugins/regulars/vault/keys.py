@@ -1,8 +1,8 @@
 """The personal-data key and what is derived from it.
 
 One secret of 32 bytes lives in a Connection. HKDF-SHA256 gives a key of its own to every use, so
-that no use can be turned against another: hashes for matching, tokens, encryption, the check by
-which a vault recognises its key, and the public key id.
+that no use can be turned against another: hashes for matching, tokens, encryption, references in
+links, the check by which a vault recognises its key, and the public key id.
 """
 
 import base64
@@ -11,6 +11,7 @@ import hmac
 import re
 from dataclasses import dataclass, field
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -19,6 +20,7 @@ from regulars.credentials import Credentials
 from regulars.errors import VaultKeyError
 
 KEY_BYTES = 32
+_NONCE = 12
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -32,6 +34,7 @@ class VaultKeys:
     tokens: bytes = field(repr=False)
     nonces: bytes = field(repr=False)
     cipher: AESGCM = field(repr=False)
+    references: AESGCM = field(repr=False)
 
     def hash(self, kind: str, normal: str) -> str:
         """Keyed hash (hex) by which equal contacts are found."""
@@ -40,6 +43,25 @@ class VaultKeys:
     def token(self, kind: str, normal: str) -> str:
         """Reference of a contact: the same value has the same token as long as the key lives."""
         return "ct_" + hmac.digest(self.tokens, f"{kind}|{normal}".encode(), "sha256").hex()[:32]
+
+    def seal_reference(self, use: str, data: bytes) -> str:
+        """An opaque text (letters, digits, ``-_``) for ``data``: equal data, equal texts.
+
+        Nobody without the key can read it, or make another that :meth:`open_reference` takes.
+        """
+        nonce = hmac.digest(self.nonces, use.encode() + b"|reference|" + data, "sha256")[:_NONCE]
+        sealed = nonce + self.references.encrypt(nonce, data, use.encode())
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+    def open_reference(self, use: str, text: str) -> bytes | None:
+        """What :meth:`seal_reference` sealed for this use; None for anything else."""
+        try:
+            sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            data = self.references.decrypt(sealed[:_NONCE], sealed[_NONCE:], use.encode())
+        except (binascii.Error, ValueError, InvalidTag):
+            return None
+        # Base64 has spare bits at its end: only the one spelling counts.
+        return data if hmac.compare_digest(self.seal_reference(use, data), text) else None
 
 
 def keys_from_credentials(credentials: Credentials) -> VaultKeys:
@@ -77,6 +99,7 @@ def _derive(secret: bytes) -> VaultKeys:
         tokens=subkey("contact token"),
         nonces=subkey("nonce"),
         cipher=AESGCM(subkey("encryption")),
+        references=AESGCM(subkey("reference")),
     )
 
 

@@ -161,6 +161,63 @@ class Vault:
             self._db.execute("pragma wal_checkpoint(truncate)").fetchall()
         return bool(done)
 
+    def erase_hashes(self, hashes: Iterable[str]) -> int:
+        """Destroy the plain text behind contacts by their keyed hashes; how many there were.
+
+        A contact that never came here leaves no tombstone: it is kept out of messages by recorded
+        state, and a later landing of it is erased again when it is found.
+        """
+        wanted = sorted(set(hashes))
+        done = 0
+        with _vault_errors(self.path):
+            self._db.execute("pragma secure_delete = on")
+            with self._transaction():
+                for start in range(0, len(wanted), _CHUNK):
+                    part = wanted[start : start + _CHUNK]
+                    marks = ",".join("?" * len(part))
+                    done += self._db.execute(
+                        "update contacts set cipher = null, is_erased = 1"
+                        f" where hash in ({marks}) and is_erased = 0",
+                        part,
+                    ).rowcount
+            # The old page image must not linger in the write-ahead log.
+            self._db.execute("pragma wal_checkpoint(truncate)").fetchall()
+        return done
+
+    def revealed(self, hashes: Iterable[str]) -> list[str]:
+        """Plain texts behind keyed hashes, those that still stand. Only for whoever erases them.
+
+        An erasure needs them for a moment, to find the contact in what could not be told apart.
+        """
+        wanted = sorted(set(hashes))
+        rows: list[tuple[str, bytes]] = []
+        with _vault_errors(self.path):
+            for start in range(0, len(wanted), _CHUNK):
+                part = wanted[start : start + _CHUNK]
+                marks = ",".join("?" * len(part))
+                rows += self._db.execute(
+                    f"select token, cipher from contacts where hash in ({marks})"
+                    " and cipher is not null order by token",
+                    part,
+                ).fetchall()
+        return [self._decrypt(cipher, token) for token, cipher in rows]
+
+    def known(self, hashes: Iterable[str]) -> int:
+        """How many of the contacts, by keyed hash, are or were here."""
+        found = 0
+        wanted = sorted(set(hashes))
+        with _vault_errors(self.path):
+            for start in range(0, len(wanted), _CHUNK):
+                part = wanted[start : start + _CHUNK]
+                marks = ",".join("?" * len(part))
+                query = f"select count(*) from contacts where hash in ({marks})"
+                found += int(self._db.execute(query, part).fetchone()[0])
+        return found
+
+    def hash_of(self, kind: ContactKind, value: str) -> str:
+        """Keyed hash of a contact, which need not be here; nothing is stored."""
+        return self._keys.hash(kind, normalise(kind, value))
+
     def seal(self, plain: str) -> str:
         """Encrypt a text that cannot be told apart into fields (hex); equal texts, equal seals."""
         return self._encrypt(plain, "sealed").hex()
@@ -194,7 +251,17 @@ class Vault:
         Raises:
             VaultKeyError: the file was sealed with another key, or it was changed or cut.
         """
-        with source.open("rb") as sealed, target.open("wb") as plain:
+        with target.open("wb") as plain:
+            for block in self.sealed_blocks(source):
+                plain.write(block)
+
+    def sealed_blocks(self, source: Path) -> Iterator[bytes]:
+        """The plain text of a file made by :meth:`seal_file`, block by block, in memory alone.
+
+        Raises:
+            VaultKeyError: the file was sealed with another key, or it was changed or cut.
+        """
+        with source.open("rb") as sealed:
             prefix = sealed.read(_NONCE - 4)
             size = sealed.read(4)
             number = 0
@@ -204,9 +271,10 @@ class Vault:
                 bound = b"file" if size else b"file end"
                 nonce = prefix + number.to_bytes(4, "big")
                 try:
-                    plain.write(self._keys.cipher.decrypt(nonce, data, bound))
+                    block = self._keys.cipher.decrypt(nonce, data, bound)
                 except InvalidTag:
                     raise self._changed_key(source) from None
+                yield block
                 number += 1
 
     def _encrypt(self, plain: str, bound: str) -> bytes:

@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from regulars.sources.payloads import Field, Kind, PayloadModel
+from regulars.sources.payloads import Field, Kind, PayloadModel, Refers
 
 SOURCE = "file"
 
@@ -20,10 +20,19 @@ _KINDS: dict[str, Kind] = {
     "date": "date",
 }
 
+_REFERS: dict[str, Refers] = {"buyer_id": "buyer", "order_id": "order", "send_id": "message"}
+
 
 def _field(name: str, kind: str = "text", note: str = "", **more: Any) -> Field:
-    required = name.endswith("*")
-    return Field(name.rstrip("*"), _KINDS[kind], required=required, note=note, **more)
+    plain = name.rstrip("*")
+    return Field(
+        plain,
+        _KINDS[kind],
+        required=name != plain,
+        note=note,
+        refers=_REFERS.get(plain),
+        **more,
+    )
 
 
 def _one_of(name: str, *values: str, note: str = "") -> Field:
@@ -39,6 +48,30 @@ _ORDER = "the platform's order id (Taobao: `tid`)"
 _LINE = "the platform's line id (Taobao: `oid`)"
 _MODIFIED = "when the record last changed; of two versions the newer counts"
 _CONSENT = ("granted", "refused", "unknown")
+
+# The business advisor's four groups: traffic, trade, service, the rest. PC stands beside the total.
+_BUSINESS_FIGURES: tuple[tuple[str, ...], ...] = (
+    ("visitors", "int", "访客数"),
+    ("visitors_change", "int", "访客数较前一天变化量"),
+    ("page_views", "int", "浏览量"),
+    ("page_views_change", "int", "浏览量较前一天变化", "浏览量较前一天变化量"),
+    ("home_visitors", "int", "店铺首页访客数"),
+    ("home_page_views", "int", "店铺首页浏览量"),
+    ("viewed_products", "int", "被浏览商品数"),
+    ("returning_visitors", "int", "老访客数"),
+    ("returning_visitor_pct", "dec", "老访客数占比"),
+    ("pc_visitors", "int", "PC端访客数"),
+    ("pc_page_views", "int", "PC端浏览数", "pc端浏览量"),
+    ("pc_viewed_products", "int", "PC端浏览商品数"),
+    ("pc_returning_visitors", "int", "PC端老访客数"),
+    ("spend_per_buyer_amount", "amt", "客单价"),
+    ("pc_spend_per_buyer_amount", "amt", "PC端客单价"),
+    ("returning_buyers", "int", "老买家数"),
+    ("low_rating_buyers", "int", "DSR综合低评分买家数"),
+    ("service_rating", "dec", "服务态度DSR"),
+    ("description_rating", "dec", "描述相符评分"),
+    ("shop_favorites", "int", "店铺收藏次数"),
+)
 
 _STREAMS: dict[str, tuple[str, tuple[Field, ...]]] = {
     "orders": (
@@ -311,6 +344,38 @@ _STREAMS: dict[str, tuple[str, tuple[Field, ...]]] = {
             _field("new_visitors", "int"),
             _field("returning_visitors", "int"),
             _field("page_views", "int"),
+        ),
+    ),
+    "platform_totals": (
+        "One row per day: what the platform's own reports say, to be compared with ours.",
+        (
+            _field("date*", "date", "the shop's local day"),
+            _field("created_order_count", "int", "orders created on the day"),
+            _field("paid_order_count*", "int", "orders paid on the day"),
+            _field("paid_amount*", "amt", "paid for them, shipping included, refunds not deducted"),
+            _field("refund_count", "int", "refunds that succeeded on the day"),
+            _field("refund_amount", "amt", "paid back with them"),
+            _field("currency", "text", "ISO 4217; the shop's when empty"),
+            _field("exported_at", "ts", "when the report was made; the newest of a day counts"),
+        ),
+    ),
+    "business_daily": (
+        "One row per day of the business advisor (生意参谋); the Chinese headers are read as well.",
+        (
+            _field("date*", "date", "the shop's local day", aliases=("日期", "统计日期")),
+            *(
+                _field(name, kind, label, aliases=(label.lower(), *more))
+                for name, kind, label, *more in _BUSINESS_FIGURES
+            ),
+        ),
+    ),
+    "industry_daily": (
+        "One row per day, category and figure: the average of the shop's industry.",
+        (
+            _field("date*", "date", "the day"),
+            _field("category", "text", "the industry, as the platform names it"),
+            _field("figure*", "text", "a column of business_daily, or a metric of ours"),
+            _field("average*", "dec", "unit of the figure"),
         ),
     ),
 }

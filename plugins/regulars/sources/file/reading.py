@@ -8,7 +8,6 @@ knows what else it lacks.
 import codecs
 import csv
 import json
-import unicodedata
 import xml.etree.ElementTree as ElementTree
 import zipfile
 import zlib
@@ -25,6 +24,7 @@ import pyarrow.parquet as pq
 from openpyxl.utils.exceptions import InvalidFileException
 
 from regulars.records import RawRecord
+from regulars.sources.headers import normal_name
 from regulars.sources.payloads import PayloadModel, as_text
 from regulars.vault.contacts import mask_in_text
 
@@ -89,12 +89,6 @@ def read_chunks(path: Path, kind: str, model: PayloadModel) -> Iterator[Chunk]:
     return _READERS[kind](path, model)
 
 
-def normal_name(name: object) -> str:
-    """A header cell as a column name: full-width to half-width, lower case, blanks ``_``."""
-    text = unicodedata.normalize("NFKC", str(name or "")).replace("\ufeff", "")
-    return "_".join(text.strip("\"' \t\r\n=").lower().replace("-", " ").split())
-
-
 def detect_encoding(path: Path) -> str:
     """``utf-8-sig`` (with or without byte order mark) or ``gb18030``.
 
@@ -115,15 +109,33 @@ def detect_encoding(path: Path) -> str:
 
 
 def _fitting_header(cells: list[str], model: PayloadModel) -> list[str]:
+    fields = _fields_of(cells, model)
     # Names of unknown columns are counted in the manifest, and a cell may hold anything.
-    names = [mask_in_text(name) or f"column_{no}" for no, name in enumerate(cells, start=1)]
+    names = [
+        fields.get(name) or mask_in_text(name) or f"column_{no}"
+        for no, name in enumerate(cells, start=1)
+    ]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UnreadableFile(f"the column {_shown(twice[0], model)} stands there twice")
-    missing = [name for name in model.required if name not in names]
+    missing = [_with_alias(name, model) for name in model.required if name not in names]
     if missing:
         raise UnreadableFile(f"required columns are missing: {', '.join(missing)}")
     return names
+
+
+def _fields_of(cells: list[str], model: PayloadModel) -> dict[str, str]:
+    """The field of each header; of several headers of one field the one it lists first."""
+    fields: dict[str, str] = {}
+    for item in model.fields:
+        present = [name for name in (item.name, *item.aliases) if name in cells]
+        fields |= dict.fromkeys(present[:1], item.name)
+    return fields
+
+
+def _with_alias(name: str, model: PayloadModel) -> str:
+    aliases = [alias for alias, target in model.aliases.items() if target == name]
+    return f"{name} ({' or '.join(aliases)})" if aliases else name
 
 
 def _shown(name: str, model: PayloadModel) -> str:
@@ -136,11 +148,31 @@ def _find_header(rows: Iterator[list[str]], model: PayloadModel) -> list[str]:
     anchor = model.required[0]
     for row in islice(rows, PREAMBLE_ROWS):
         cells = [normal_name(cell) for cell in row]
-        if anchor in cells:
+        if anchor in cells or anchor in map(model.aliases.get, cells):
             while cells and not cells[-1]:
                 cells.pop()
             return _fitting_header(cells, model)
     raise UnreadableFile(f"no header row with the column {anchor} at the top")
+
+
+def _below_notes(
+    rows: Iterator[list[str]] | Iterator[list[str] | RawRecord],
+    header: list[str],
+    model: PayloadModel,
+) -> Iterator[list[str] | RawRecord]:
+    """The rows below the header, without the line that explains its columns if there is one."""
+    for row in islice(rows, 1):
+        if isinstance(row, RawRecord) or not _is_note(row, header, model):
+            yield row
+    yield from rows
+
+
+def _is_note(row: list[str], header: list[str], model: PayloadModel) -> bool:
+    anchor = model.required[0]
+    if not next(item.pattern for item in model.fields if item.name == anchor):
+        return False  # nobody has said what its ids look like
+    named = dict(zip(header, row, strict=False)).get(anchor, "")
+    return not named.isascii() or not any(letter.isdigit() for cell in row for letter in cell)
 
 
 def _read_csv(path: Path, model: PayloadModel) -> Iterator[Chunk]:
@@ -150,6 +182,7 @@ def _read_csv(path: Path, model: PayloadModel) -> Iterator[Chunk]:
         reader = csv.reader(lines, strict=True)
         rows = _csv_rows(reader, lines)
         header = _find_header((row for row in rows if isinstance(row, list)), model)
+        rows = _below_notes(rows, header, model)
         yield from _chunked(rows, header, lambda: lines.is_cut)
 
 
@@ -205,7 +238,7 @@ def _read_xlsx(path: Path, model: PayloadModel) -> Iterator[Chunk]:
         header = _find_header(rows, model)
         # A row ends with its last cell that holds something.
         whole = (row + [""] * (len(header) - len(row)) for row in rows)
-        yield from _chunked(whole, header, lambda: False)
+        yield from _chunked(_below_notes(whole, header, model), header, lambda: False)
     except _SHEET_FAULTS as error:
         raise UnreadableFile(f"cut in the middle ({type(error).__name__})") from None
     finally:
@@ -230,7 +263,7 @@ def _cell_text(value: object) -> str:
 
 
 def _chunked(
-    rows: Iterator[list[str]] | Iterator[list[str] | RawRecord],
+    rows: Iterator[list[str] | RawRecord],
     header: list[str],
     is_cut: Callable[[], bool],
 ) -> Iterator[Chunk]:

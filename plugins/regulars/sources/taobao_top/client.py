@@ -14,12 +14,9 @@
 Errors carry codes only: messages of the platform may repeat what was sent.
 """
 
-import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,50 +27,26 @@ from regulars.errors import (
     QuotaExhausted,
     SchemaChanged,
     SourceError,
-    SourceUnavailable,
+)
+from regulars.sources.calling import (
+    Repeat,
+    Repeater,
+    RetryPolicy,
+    http_client,
+    parsed_object,
+    repeat_unless_answered,
+    transport_faults,
 )
 from regulars.sources.taobao_top.auth import TopCredentials, signed_parameters
 
 _BAN = re.compile(r"ban will last for (\d+) more second")
 _CODE = re.compile(r"[A-Za-z0-9_.:\-]{1,120}")
 
-_LONGEST_RETRY_AFTER = 300.0
 _DAILY_QUOTA = "accesscontrol.limited-by-app-access-count"
 _QUOTA_CODES = frozenset({4, 5, 6})
 _THROTTLED = frozenset({7, 8})
 _AUTHENTICATION = frozenset({11, 12, 13, 24, 25, 26, 27, 28, 29, 30, 31})
 _REQUEST = frozenset({3, 9, 21, 22, 23, 32, 33, 34, 40, 41, 42, 43})
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How long a call is repeated.
-
-    Attributes:
-        attempts: calls before giving up, bans not counted.
-        first_wait_seconds: wait after the first failure; doubles each time.
-        longest_wait_seconds: no wait is longer, bans excepted.
-        bans: bans waited out before giving up.
-    """
-
-    attempts: int = 5
-    first_wait_seconds: float = 1.0
-    longest_wait_seconds: float = 30.0
-    bans: int = 20
-
-    def wait(self, failure: int) -> float:
-        """Seconds to wait after the ``failure``-th failure (from 1)."""
-        return min(self.first_wait_seconds * 2.0 ** (failure - 1), self.longest_wait_seconds)
-
-
-class _Repeat(Exception):
-    """The call may be repeated after ``seconds`` (None: the policy's own wait)."""
-
-    def __init__(self, reason: str, seconds: float | None = None, *, is_ban: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.seconds = seconds
-        self.is_ban = is_ban
 
 
 class TopClient:
@@ -90,12 +63,9 @@ class TopClient:
         timeout_seconds: float = 30.0,
     ) -> None:
         self._credentials = credentials
-        # Reading the certificates takes a quarter of a second: not for a shop on loopback.
-        is_encrypted = credentials.gateway.startswith("https:")
-        self._http = httpx.Client(transport=transport, timeout=timeout_seconds, verify=is_encrypted)
-        self._sleep = sleep
+        self._http = http_client(credentials.gateway, transport, timeout_seconds)
+        self._repeater = Repeater(policy, sleep)
         self._machine_now = machine_now
-        self.policy = policy or RetryPolicy()
 
     def close(self) -> None:
         """Close the connections."""
@@ -115,31 +85,13 @@ class TopClient:
             SchemaChanged: the request or the answer has a shape that is not documented.
             SourceError: any other refusal.
         """
-        allowed = attempts or self.policy.attempts
-        failures = bans = 0
-        while True:
-            try:
-                return self._once(method, parameters)
-            except _Repeat as again:
-                if again.is_ban:
-                    bans += 1
-                else:
-                    failures += 1
-                if failures >= allowed or bans > self.policy.bans:
-                    raise SourceUnavailable(
-                        f"{again.reason}, after {failures + bans} calls",
-                        where=method,
-                        next_step="run the night again later; what is missing is asked again",
-                    ) from None
-                wait = again.seconds
-                self._sleep(self.policy.wait(failures) if wait is None else wait)
+        return self._repeater.run(lambda: self._once(method, parameters), method, attempts=attempts)
 
     def _once(self, method: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         signed = signed_parameters(self._credentials, method, parameters, self._machine_now())
-        with _transport_faults():
+        with transport_faults():
             answer = self._http.post(self._credentials.gateway, data=signed)
-        if answer.status_code == 429 or answer.status_code >= 500:
-            raise _Repeat(f"HTTP {answer.status_code}", _retry_after(answer))
+        repeat_unless_answered(answer)
         if answer.status_code in (401, 403):
             raise _authentication(f"HTTP {answer.status_code}", method)
         if answer.status_code != 200:
@@ -148,36 +100,7 @@ class TopClient:
                 where=method,
                 next_step="check the gateway address in the connection's host",
             )
-        return _body(_parsed(answer), method)
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    text = answer.headers.get("Retry-After", "")
-    return min(float(text), _LONGEST_RETRY_AFTER) if text.isdecimal() else None
-
-
-@contextmanager
-def _transport_faults() -> Iterator[None]:
-    try:
-        yield
-    except httpx.TimeoutException:
-        raise _Repeat("no answer in time") from None
-    except httpx.TransportError as error:
-        # The exception's text may hold the request.
-        raise _Repeat(f"the connection failed ({type(error).__name__})") from None
-
-
-def _parsed(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        # orjson would put decimal numbers through a float; here their digits stay as written.
-        value = json.loads(answer.content, parse_float=str, parse_constant=str)
-    except ValueError:
-        raise _Repeat("the answer is not complete JSON") from None
-    except RecursionError:
-        raise _Repeat("the answer is nested beyond reason") from None
-    if not isinstance(value, dict):
-        raise _Repeat("the answer is not a JSON object")
-    return value
+        return _body(parsed_object(answer), method)
 
 
 def _body(value: dict[str, Any], method: str) -> dict[str, Any]:
@@ -209,10 +132,10 @@ def _refusal(error: dict[str, Any], method: str) -> Exception:
     if number in _THROTTLED or "call-limited" in sub_code:
         ban = _BAN.search(f"{error.get('sub_msg') or ''} {error.get('msg') or ''}")
         if ban:
-            return _Repeat(f"throttled ({reason})", float(ban.group(1)) + 1.0, is_ban=True)
-        return _Repeat(f"throttled ({reason})")
+            return Repeat(f"throttled ({reason})", float(ban.group(1)) + 1.0, is_ban=True)
+        return Repeat(f"throttled ({reason})")
     if sub_code.startswith("isp.") or number == 10:
-        return _Repeat(f"the platform failed ({reason})")
+        return Repeat(f"the platform failed ({reason})")
     if number in _AUTHENTICATION:
         return _authentication(reason, method)
     if number in _REQUEST:

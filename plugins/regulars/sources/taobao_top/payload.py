@@ -1,10 +1,10 @@
-"""Records of the Taobao open platform: trades with their sub-orders, and refunds.
+"""Records of the Taobao open platform: trades with their sub-orders, refunds, reviews, parcels.
 
 Only the statuses are closed sets: a new one changes what an order counts as, so it must be looked
 at. Other enumerations grow without notice and stay text.
 """
 
-from regulars.sources.payloads import Field, Kind, PayloadModel
+from regulars.sources.payloads import Field, Kind, PayloadModel, Refers
 from regulars.vault.contacts import ContactKind
 
 SOURCE = "taobao_top"
@@ -38,9 +38,15 @@ REFUND_STATUSES = (
     "WAIT_SELLER_CONSIGN_GOODS",
 )
 
+_REFERS: dict[str, Refers] = {"buyer_open_uid": "buyer", "tid": "order"}
+
 
 def _fields(kind: Kind, *names: str) -> tuple[Field, ...]:
-    return tuple(Field(name.rstrip("*"), kind, required=name.endswith("*")) for name in names)
+    plain = {name.rstrip("*"): name.endswith("*") for name in names}
+    return tuple(
+        Field(name, kind, required=is_required, refers=_REFERS.get(name))
+        for name, is_required in plain.items()
+    )
 
 
 def _contact(name: str, kind: ContactKind) -> Field:
@@ -106,7 +112,45 @@ REFUNDS = PayloadModel(
     "One record per refund and version.",
 )
 
-PAYLOADS = {model.stream: model for model in (ORDERS, REFUNDS)}
+REVIEWS = PayloadModel(
+    SOURCE,
+    "reviews",
+    (
+        *_fields("id", "tid*", "oid*", "num_iid"),
+        _contact("nick", "name"),
+        Field("result", "enum", required=True, values=("good", "neutral", "bad")),
+        *_fields("timestamp", "created*"),
+        *_fields("text", "role", "content", "reply"),
+        *_fields("flag", "valid_score"),
+        *_fields("id", "ouid"),
+    ),
+    "One record per review of a sub-order by its buyer, each time it was read.",
+)
+
+LOGISTICS = PayloadModel(
+    SOURCE,
+    "logistics",
+    (
+        *_fields("id", "tid*", "out_sid"),
+        *_fields("text", "company_name", "status"),
+        Field(
+            "trace_list",
+            "records",
+            required=True,
+            members=(
+                *_fields("timestamp", "status_time*"),
+                *_fields("text", "status_desc", "action"),
+            ),
+        ),
+    ),
+    "One record per parcel and reading, with its whole way so far.",
+)
+
+PAYLOADS = {model.stream: model for model in (ORDERS, REFUNDS, REVIEWS, LOGISTICS)}
+
+OPTIONAL_STREAMS = ("reviews", "logistics")
+"""Asked for only where a shop names them: each needs a permission of its own, parcels a call each.
+"""
 
 
 def field_list(model: PayloadModel) -> str:

@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from regulars.errors import SchemaChanged, SourceUnavailable
 from regulars.records import RawRecord, Window
-from regulars.sources.payloads import PayloadModel
-from regulars.sources.taobao_top.auth import PLATFORM_ZONE
-from regulars.sources.taobao_top.client import TopClient
-from regulars.sources.taobao_top.paging import (
+from regulars.sources.paging import (
+    LARGEST_PAGE,
     Item,
     Page,
     PageRead,
     UnreadablePage,
     walk_backwards,
 )
+from regulars.sources.taobao_top.auth import PLATFORM_ZONE
+from regulars.sources.taobao_top.client import TopClient
 from regulars.sources.taobao_top.payload import ORDERS, REFUNDS, field_list
 
 # Without this list the platform silently leaves out every trade of another type.
@@ -51,6 +52,8 @@ TRADE_TYPES = (
     "lazada",
 )
 
+LONGEST_WINDOW = timedelta(days=1)
+
 _PART_ATTEMPTS = 2
 _FAILURES_IN_A_ROW = 12
 
@@ -62,35 +65,39 @@ class TopStream:
     Attributes:
         method: API name.
         path: where the list stands in the answer, outer name first.
-        record_id: field with the record's id.
-        model: payload model.
+        identity: fields that make two records the same version of the same thing.
+        fields: what is asked for of each record.
         extra: further parameters of every call.
         unwrap: list fields of a record that the platform wraps in an object of one list.
+        window: parameters of the window's start and end.
+        largest: records of the largest page.
     """
 
     method: str
     path: tuple[str, str]
-    record_id: str
-    model: PayloadModel
+    identity: tuple[str, ...]
+    fields: str
     extra: Mapping[str, str]
     unwrap: Mapping[str, str]
+    window: tuple[str, str] = ("start_modified", "end_modified")
+    largest: int = LARGEST_PAGE
 
 
 STREAMS = {
     "orders": TopStream(
         method="taobao.trades.sold.increment.get",
         path=("trades", "trade"),
-        record_id="tid",
-        model=ORDERS,
-        extra={"type": ",".join(TRADE_TYPES)},
+        identity=("tid", "modified"),
+        fields=field_list(ORDERS),
+        extra={"type": ",".join(TRADE_TYPES), "use_has_next": "false"},
         unwrap={"orders": "order"},
     ),
     "refunds": TopStream(
         method="taobao.refunds.receive.get",
         path=("refunds", "refund"),
-        record_id="refund_id",
-        model=REFUNDS,
-        extra={},
+        identity=("refund_id", "modified"),
+        fields=field_list(REFUNDS),
+        extra={"use_has_next": "false"},
         unwrap={},
     ),
 }
@@ -104,12 +111,11 @@ def read_window(client: TopClient, stream: TopStream, window: Window) -> Iterato
     Raises:
         SourceError: see :meth:`TopClient.call`.
     """
-    reader = _WindowReader(client, stream, window)
-    for item in walk_backwards(reader.count(), reader.read, reader.identity, reader.where):
-        yield _raw_record(item, stream)
+    reader = WindowReader(client, stream, window)
+    yield from reader.records(reader.count())
 
 
-class _WindowReader:
+class WindowReader:
     """Reads pages of one window and notices when the platform is gone altogether."""
 
     def __init__(self, client: TopClient, stream: TopStream, window: Window) -> None:
@@ -117,25 +123,29 @@ class _WindowReader:
         self._stream = stream
         self._base = {
             **stream.extra,
-            "start_modified": window.start.astimezone(PLATFORM_ZONE).strftime("%Y-%m-%d %H:%M:%S"),
+            stream.window[0]: platform_text(window.start),
             # The end is asked for as well: whether the platform counts it in or not, nothing at
             # the edge is missed, and the neighbour's records are the same versions.
-            "end_modified": window.end.astimezone(PLATFORM_ZONE).strftime("%Y-%m-%d %H:%M:%S"),
-            "use_has_next": "false",
+            stream.window[1]: platform_text(window.end),
         }
         self._failures = 0
-        self.where = f"{stream.method} {self._base['start_modified']}"
+        self.where = f"{stream.method} {self._base[stream.window[0]]}"
 
     def count(self) -> int:
         """How many records the window holds now."""
-        fields = f"{self._stream.record_id},modified"
-        return self._call(Page(1, 1), fields, None).total
+        return self._call(Page(1, 1), ",".join(self._stream.identity), None).total
+
+    def records(self, count: int) -> Iterator[RawRecord]:
+        """Every record of the window, which held ``count`` of them just before."""
+        largest = self._stream.largest
+        for item in walk_backwards(count, self.read, self.identity, self.where, largest):
+            yield _raw_record(item, self._stream)
 
     def read(self, page: Page) -> PageRead:
         """One page; UnreadablePage when it fails although the platform answers otherwise."""
         attempts = _PART_ATTEMPTS if self._failures else None
         try:
-            got = self._call(page, field_list(self._stream.model), attempts)
+            got = self._call(page, self._stream.fields, attempts)
         except SourceUnavailable as error:
             self._failures += 1
             if self._failures >= _FAILURES_IN_A_ROW:
@@ -175,9 +185,15 @@ class _WindowReader:
 
     def identity(self, record: Any) -> object:
         """What makes two records the same version of the same thing."""
-        if isinstance(record, dict) and record.get(self._stream.record_id) is not None:
-            return str(record[self._stream.record_id]), str(record.get("modified"))
+        first, *others = self._stream.identity
+        if isinstance(record, dict) and record.get(first) is not None:
+            return str(record[first]), *(str(record.get(name)) for name in others)
         return repr(record)
+
+
+def platform_text(instant: datetime) -> str:
+    """An instant as the platform writes it."""
+    return instant.astimezone(PLATFORM_ZONE).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _raw_record(item: Item, stream: TopStream) -> RawRecord:

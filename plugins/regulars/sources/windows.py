@@ -1,15 +1,13 @@
-"""Windows of modification time, as the platform allows them."""
+"""Windows of modification time, cut as a platform allows them."""
 
 from datetime import datetime, timedelta
 
 from regulars.records import Window
 from regulars.shops import Shop
 
-LONGEST = timedelta(days=1)
 
-
-def cut(shop: Shop, window: Window, now: datetime) -> list[Window]:
-    """Cut ``window`` into pieces of at most a day, oldest first.
+def cut(shop: Shop, window: Window, now: datetime, longest: timedelta) -> list[Window]:
+    """Cut ``window`` into pieces of at most ``longest``, oldest first.
 
     The first piece reaches back by the shop's overlap, since the platform shows some changes
     late; the last ends at least the shop's margin before ``now``, so that no piece still moves
@@ -19,7 +17,7 @@ def cut(shop: Shop, window: Window, now: datetime) -> list[Window]:
     Returns:
         No piece when the whole window lies within the margin or in the future.
     """
-    # The platform knows whole seconds: a part of one would move the edge.
+    # Platforms know whole seconds: a part of one would move the edge.
     latest = (now - timedelta(minutes=shop.margin_minutes)).replace(microsecond=0)
     start = window.start - timedelta(minutes=shop.overlap_minutes)
     end = min(window.end, latest)
@@ -27,7 +25,7 @@ def cut(shop: Shop, window: Window, now: datetime) -> list[Window]:
         return []
     pieces: list[Window] = []
     while end > start:
-        begin = max(start, end - LONGEST)
+        begin = max(start, end - longest)
         pieces.append(Window(begin, end))
         end = begin
     pieces.reverse()

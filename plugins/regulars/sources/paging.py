@@ -1,23 +1,24 @@
 """Paging through a list that may change while it is paged.
 
-The platform lists the newest modification first and asks to page from the last page to the first.
-That alone is safe only while records leave the window: one that *enters* it (shown late) pushes
-the others towards pages that were read already. So neighbouring reads overlap here. Each read
+Platforms ask to page from the last page to the first, because a record that changes leaves its
+window and takes one not yet read out of a forward reader's sight. That alone is safe only while
+records leave: one that *enters* (shown late) pushes the others towards pages that were read
+already. So neighbouring reads overlap here. Each read
 covers the first record of the read before it, and the walk goes on only when it has found one of
 that read's records again:
 
-* everything older than a record A has been collected (true after the first read, which reaches
+* everything behind a record A has been collected (true after the first read, which reaches
   the end of the list);
 * the next read is one contiguous piece of the list that holds A or another record C of the read
-  before: everything older than C is collected, and between the piece's first record B and C
+  before: everything behind C is collected, and between the piece's first record B and C
   nothing is left out;
-* so everything older than B has been collected, until B is the first record of the list.
+* so everything behind B has been collected, until B is the first record of the list.
 
 Records that stay in the window keep their order, hence none of them is lost, whatever enters and
 leaves between the reads. Records read twice are given once.
 
-``use_has_next`` is not used: it only allows to walk forward, where a record that leaves the window
-(and every change of an order makes it leave) takes one not yet read out of sight.
+It does not matter whether the platform lists the newest or the oldest first. Paging that can only
+walk forward (``use_has_next``) is not used for the reason above.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from typing import Any
 from regulars.errors import SourceUnavailable
 
 LARGEST_PAGE = 100
+"""Records of the largest page of most platforms."""
 _DETOURS = 50
 
 
@@ -86,29 +88,36 @@ ReadPage = Callable[[Page], PageRead]
 Identity = Callable[[Any], object]
 
 
-def page_over(index: int) -> Page:
-    """The page of at most 100 records that holds ``index`` and reaches furthest before it."""
-    if index < LARGEST_PAGE:
+def page_over(index: int, largest: int = LARGEST_PAGE) -> Page:
+    """The page of at most ``largest`` records that holds ``index``, reaching far before it."""
+    if index < largest:
         return Page(1, index + 1)
-    _, size = max((index % size, size) for size in range(1, LARGEST_PAGE + 1))
+    _, size = max((index % size, size) for size in range(1, largest + 1))
     return Page(index // size + 1, size)
 
 
-def last_page(total: int) -> Page:
+def last_page(total: int, largest: int = LARGEST_PAGE) -> Page:
     """The last page of a list of ``total`` records (at least one)."""
-    if total <= LARGEST_PAGE:
-        return Page(1, LARGEST_PAGE)
-    return Page(-(-total // LARGEST_PAGE), LARGEST_PAGE)
+    if total <= largest:
+        return Page(1, largest)
+    return Page(-(-total // largest), largest)
 
 
-def walk_backwards(count: int, read: ReadPage, identity: Identity, where: str) -> Iterator[Item]:
-    """Every record that stays in the list during the walk, the oldest part of the list first.
+def walk_backwards(
+    count: int,
+    read: ReadPage,
+    identity: Identity,
+    where: str,
+    largest: int = LARGEST_PAGE,
+) -> Iterator[Item]:
+    """Every record that stays in the list during the walk, the last part of the list first.
 
     Args:
         count: length of the list as counted just before.
         read: reads one page; raises UnreadablePage for one that cannot be read.
         identity: what makes two records the same version of the same thing.
         where: shop, stream and window, for errors.
+        largest: records of the largest page that the platform gives.
 
     Raises:
         SourceUnavailable: the list moved faster than it could be read.
@@ -116,9 +125,9 @@ def walk_backwards(count: int, read: ReadPage, identity: Identity, where: str) -
     seen: set[object] = set()
     anchor: set[object] = set()
     position, total = count, count
-    page = last_page(max(count, 1))
+    page = last_page(max(count, 1), largest)
     is_linked = True
-    for _ in range(2 * (count // 30) + _DETOURS):
+    for _ in range(2 * (3 * count // largest) + _DETOURS):
         if not total:
             return
         is_last = not anchor
@@ -130,19 +139,23 @@ def walk_backwards(count: int, read: ReadPage, identity: Identity, where: str) -
                 return
             # Without its records nothing can be linked; the window is reported and asked again.
             anchor, position, is_linked = {None}, page.start, False
-            page = page_over(position)
+            page = page_over(position, largest)
             continue
         total = got.total
         ids = [identity(record) for record in got.records]
         if is_last and total > page.end:
-            page = last_page(total)
+            page = last_page(total, largest)
             continue
         if anchor and is_linked and anchor.isdisjoint(ids):
             # What was read last has moved: go back towards the end of the list.
-            position += LARGEST_PAGE // 2
+            position += largest // 2
             if position >= total:
                 anchor = set()
-            page = last_page(max(total, 1)) if position >= total else page_over(position)
+            page = (
+                last_page(max(total, 1), largest)
+                if position >= total
+                else page_over(position, largest)
+            )
             continue
         yield from _fresh(page, got.records, ids, seen)
         if not page.start:
@@ -150,9 +163,9 @@ def walk_backwards(count: int, read: ReadPage, identity: Identity, where: str) -
         anchor, position, is_linked = set(ids), page.start, True
         if not ids:
             anchor = set()
-            page = last_page(max(total, 1))
+            page = last_page(max(total, 1), largest)
             continue
-        page = page_over(position)
+        page = page_over(position, largest)
     raise SourceUnavailable(
         "the list moved faster than it could be paged",
         where=where,

@@ -1,0 +1,66 @@
+"""Pinduoduo: 订单导出. An order holds one article, so a row is an order and its line."""
+
+from regulars.sources.exports.columns import SOURCE, column, columns, number, person
+from regulars.sources.payloads import PayloadModel
+
+ORDER_STATUSES = (
+    "待付款",
+    "待支付",
+    "待成团",
+    "待发货",
+    "已发货,待签收",
+    "已发货,待收货",
+    "已发货",
+    "已签收",
+    "已收货",
+    "已取消",
+    "未发货,退款成功",
+    "已发货,退款成功",
+    "已签收,退款成功",
+    "已收货,退款成功",
+    "已取消,退款成功",
+    "未成交,退款成功",
+)
+
+ORDERS = PayloadModel(
+    SOURCE,
+    "pdd_orders",
+    (
+        number("order_id*", "订单号", pattern=r"\d{6}-\d+"),
+        column("status*", "enum", "订单状态", values=ORDER_STATUSES),
+        column("dealt_at", "timestamp", "订单成交时间"),
+        column("paid_at", "timestamp", "支付时间"),
+        column("grouped_at", "timestamp", "拼单成功时间"),
+        column("shipped_at", "timestamp", "发货时间"),
+        column("confirmed_at", "timestamp", "确认收货时间"),
+        column("goods_amount", "amount", "商品总价(元)"),
+        column("shipping_amount", "amount", "邮费(元)"),
+        column("shop_discount_amount", "amount", "店铺优惠折扣(元)"),
+        column("platform_discount_amount", "amount", "平台优惠折扣(元)"),
+        column("payment_discount_amount", "amount", "多多支付立减金额(元)"),
+        column("paid_amount*", "amount", "用户实付金额(元)"),
+        column("settled_amount", "amount", "商家实收金额(元)"),
+        column("title", "text", "商品"),
+        column("quantity*", "decimal", "商品数量(件)"),
+        number("product_id*", "商品id"),
+        number("sku_id", "样式ID"),
+        *columns(
+            "text",
+            sku_text="商品规格",
+            outer_sku_id="商家编码-规格维度 商家编码-SKU维度",
+            outer_product_id="商家编码-商品维度",
+            seller_note="商家备注",
+            after_sale_status="售后状态",
+            carrier="快递公司",
+            province="省",
+            city="市",
+            district="区",
+            origin="订单来源",
+        ),
+        column("tracking_no", "id", "快递单号"),
+        person("receiver_name", "name", "收货人", "收货人姓名"),
+        person("receiver_phone", "phone", "手机", "联系电话", "收货人手机号"),
+        person("receiver_address", "address", "详细地址", "收货地址"),
+    ),
+    "One row per order, which is one line: 订单导出.",
+)

@@ -1,0 +1,160 @@
+"""The streams of the Admin API: orders, and the refunds that stand in them.
+
+A window is first listed (see ``listing``), then what is on the list is read by its ids. Refunds
+have no list of their own: those of every order that was updated in the window are read, because
+whatever happens to a refund updates its order.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from regulars.errors import SchemaChanged
+from regulars.records import RawRecord, Window
+from regulars.sources.shopify_admin import queries
+from regulars.sources.shopify_admin.client import ShopifyClient, TooExpensive
+from regulars.sources.shopify_admin.flatten import flat_order, flat_refund, number_of
+from regulars.sources.shopify_admin.listing import walk
+from regulars.sources.shopify_admin.nodes import (
+    Batch,
+    Found,
+    ListReader,
+    Moved,
+    NodeReader,
+    settled,
+)
+
+_LIST_SIZE = 250
+_FEW_REFUNDS = 25
+# Where the sizes start; what the answers say of their cost moves them at once.
+FIRST_ORDERS, FIRST_LINES, FIRST_REFUNDS, FIRST_REFUND_LISTS = 4, 60, 8, 25
+
+
+class OrderStream:
+    """Orders of one client, by id."""
+
+    def __init__(self, client: ShopifyClient) -> None:
+        self._client = client
+        self._orders = NodeReader(client, queries.READ_ORDERS, FIRST_ORDERS)
+        self._lines = ListReader(client, queries.READ_LINES, "order", "lineItems", FIRST_LINES)
+
+    def window(self, window: Window) -> Iterator[RawRecord]:
+        """Every order updated within ``window``.
+
+        Raises:
+            SourceError: see :meth:`ShopifyClient.call`.
+        """
+        listed = walk(window, ListPage(self._client, queries.LIST_ORDERS))
+        yield from self.by_id(one.gid for one in listed)
+
+    def by_id(self, gids: Iterable[str]) -> Iterator[RawRecord]:
+        """The orders with these ids, as they are now; those that are gone are left out."""
+        for found in self._orders.read(gids):
+            yield from _record(settled(found, self._complete, self._again), "order", flat_order)
+
+    def _again(self, gid: str) -> Found:
+        return next(self._orders.read([gid]))
+
+    def _complete(self, node: dict[str, Any]) -> None:
+        self._lines.complete(node)
+        for name, query in (
+            ("transactions", queries.READ_TRANSACTIONS),
+            ("fulfillments", queries.READ_FULFILLMENTS),
+        ):
+            if len(node[name]) >= queries.INLINE_LIST:
+                found = self._client.call(query, {"id": node["id"]}).get("order") or {}
+                if found.get("updatedAt") != node["updatedAt"]:
+                    raise Moved
+                node[name] = found[name]
+
+
+class RefundStream:
+    """Refunds of one client, by the orders that they stand in."""
+
+    def __init__(self, client: ShopifyClient) -> None:
+        self._client = client
+        self._few = NodeReader(
+            client, queries.READ_REFUND_IDS, FIRST_REFUND_LISTS, refunds=_FEW_REFUNDS
+        )
+        self._many = NodeReader(client, queries.READ_REFUND_IDS, 1, refunds=queries.LONGEST_LIST)
+        self._refunds = NodeReader(client, queries.READ_REFUNDS, FIRST_REFUNDS)
+        lines = (queries.READ_REFUND_LINES, "refund", "refundLineItems")
+        payments = (queries.READ_REFUND_TRANSACTIONS, "refund", "transactions")
+        self._lists = [ListReader(client, *one, FIRST_LINES) for one in (lines, payments)]
+
+    def window(self, window: Window) -> Iterator[RawRecord]:
+        """Every refund of the orders updated within ``window``.
+
+        Raises:
+            SourceError: see :meth:`ShopifyClient.call`.
+        """
+        listed = walk(window, ListPage(self._client, queries.LIST_ORDERS_WITH_REFUNDS))
+        yield from self.of_orders(one.gid for one in listed if one.node.get("refunds"))
+
+    def of_orders(self, gids: Iterable[str]) -> Iterator[RawRecord]:
+        """The refunds of the orders with these ids."""
+        defects: list[RawRecord] = []
+        yield from self.by_id(self._ids(gids, defects))
+        yield from defects
+
+    def _ids(self, gids: Iterable[str], defects: list[RawRecord]) -> Iterator[str]:
+        for found in self._few.read(gids):
+            if len(_refund_ids(found)) >= _FEW_REFUNDS:
+                (found,) = self._many.read([found.gid])
+            ids = _refund_ids(found)
+            if found.defect or len(ids) >= queries.LONGEST_LIST:
+                defect = found.defect or f"{queries.LONGEST_LIST} refunds or more: not all listed"
+                defects.append(RawRecord({}, f"refunds of order {number_of(found.gid)}", defect))
+            yield from ids
+
+    def by_id(self, gids: Iterable[str]) -> Iterator[RawRecord]:
+        """The refunds with these ids."""
+        for found in self._refunds.read(gids):
+            yield from _record(settled(found, self._complete, self._again), "refund", flat_refund)
+
+    def _again(self, gid: str) -> Found:
+        return next(self._refunds.read([gid]))
+
+    def _complete(self, node: dict[str, Any]) -> None:
+        for one in self._lists:
+            one.complete(node)
+
+
+class ListPage:
+    """Reads one page of the list of orders."""
+
+    def __init__(self, client: ShopifyClient, query: str) -> None:
+        self._client = client
+        self._query = query
+        self._batch = Batch(_LIST_SIZE)
+
+    def __call__(self, search: str, sort_key: str) -> tuple[list[dict[str, Any]], bool]:
+        """Nodes of the first page, and whether there are more."""
+        while True:
+            size = self._batch.size
+            variables = {"first": size, "query": search, "sortKey": sort_key}
+            try:
+                data = self._client.call(self._query, variables, size=size)
+                break
+            except TooExpensive:
+                self._batch.shrink(size, self._query)
+        try:
+            orders = data["orders"]
+            return list(orders["nodes"]), bool(orders["pageInfo"]["hasNextPage"])
+        except (KeyError, TypeError):
+            raise SchemaChanged(
+                "the answer holds no list of orders",
+                where="orders",
+                next_step="compare the platform's schema with the source's queries",
+            ) from None
+
+
+def _refund_ids(found: Found) -> list[str]:
+    return [refund["id"] for refund in (found.node or {}).get("refunds") or []]
+
+
+def _record(found: Found, kind: str, flat: Any) -> Iterator[RawRecord]:
+    position = f"{kind} {number_of(found.gid)}"
+    if found.defect is not None:
+        yield RawRecord({}, position, found.defect)
+    elif found.node is not None:
+        yield RawRecord(flat(found.node), position)
