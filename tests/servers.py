@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from itertools import count
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -16,10 +16,13 @@ import pytest
 from kombu import Connection
 from redis import Redis
 
+from regulars.sandbox.platforms.taobao_push import PushDatabase
+
 POSTGRESQL_URL = os.environ.get(
     "REGULARS_TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/test"
 )
 RABBITMQ_URL = os.environ.get("REGULARS_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
+MARIADB_URL = os.environ.get("REGULARS_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306")
 REDIS_URL = os.environ.get("REGULARS_TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
 
 
@@ -85,3 +88,31 @@ def redis_url() -> Iterator[str]:
         client.flushdb()
         yield REDIS_URL
         client.flushdb()
+
+
+@pytest.fixture
+def push_database() -> Iterator[PushDatabase]:
+    """A new MariaDB database with the platform's two tables, dropped afterwards."""
+    yield from new_push_database()
+
+
+@pytest.fixture(scope="module")
+def shared_push_database() -> Iterator[PushDatabase]:
+    """The same for all tests of a module."""
+    yield from new_push_database()
+
+
+def new_push_database() -> Iterator[PushDatabase]:
+    """Makes a database for Taobao's order push, and drops it."""
+    _require("MariaDB", MARIADB_URL)
+    parts = urlsplit(MARIADB_URL)
+    database = PushDatabase(
+        f"regulars_test_{uuid4().hex[:12]}",
+        host=parts.hostname or "",
+        port=parts.port or 3306,
+        user=parts.username or "root",
+        password=unquote(parts.password or ""),
+    )
+    database.create()
+    yield database
+    database.drop()

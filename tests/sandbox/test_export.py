@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from regulars.sandbox.merchant import Merchant
 from regulars.sandbox.protocol import PLATFORM_ZONE
 from regulars.sandbox.server import TEST_ACCESS
 from regulars.sandbox.shop import SandboxShop
-from regulars.sandbox.timeline import DAY
+from regulars.sandbox.timeline import DAY, RefundStatus
 from regulars.sandbox.wire import wall_texts
 from regulars.settings import Settings
 from tests.sandbox.calls import FULL, REFUND, ask
@@ -357,12 +358,47 @@ def test_the_same_range_gives_the_same_bytes(
         _sha256(export_events(tmp_path / name, "s", small_book, *days)) for name in ("d", "e")
     ]
     assert events[0] == events[1]
-    assert events[0].keys() == {"campaigns", "sends", "coupons"}
+    assert events[0].keys() == {"campaigns", "sends", "coupons", "platform_totals"}
 
 
-def test_a_day_without_events_drops_nothing(tmp_path: Path, small_book: OrderBook) -> None:
-    assert export_events(tmp_path, "s", small_book, date(2017, 6, 4), date(2017, 6, 5)) == []
-    assert not any(tmp_path.iterdir())
+def test_a_day_without_events_drops_the_platforms_report_only(
+    tmp_path: Path, small_book: OrderBook
+) -> None:
+    (file,) = export_events(tmp_path, "s", small_book, date(2017, 6, 4), date(2017, 6, 5))
+    assert (file.stream, file.row_count) == ("platform_totals", 1)
+
+
+def test_the_platforms_report_counts_each_day_as_the_book_does(
+    tmp_path: Path, small_book: OrderBook
+) -> None:
+    days = (date(2017, 10, 1), date(2017, 11, 1))
+    export_events(tmp_path, "s", small_book, *days, streams=["platform_totals"])
+    (path,) = (tmp_path / "s" / "platform_totals").iterdir()
+    rows = {row["date"]: row for row in csv.DictReader(path.open(encoding="utf-8"))}
+    assert len(rows) == 31
+    for number in range(31):
+        day = date(2017, 10, 1 + number)
+        start, end = day_start(day), day_start(day) + 86_400
+        paid = [
+            trade
+            for trade in range(small_book.trade_count)
+            if start <= int(small_book.paid[trade]) < end
+        ]
+        refunds = [
+            row
+            for row in range(len(small_book.refund_line))
+            if start <= int(small_book.refund_ended[row]) < end
+            and int(small_book.refund_ended_status[row]) == RefundStatus.SUCCESS
+        ]
+        cents = sum(int(small_book.trade_paid[trade]) for trade in paid)
+        back = sum(int(small_book.refund_fee[row]) for row in refunds)
+        row = rows[day.isoformat()]
+        assert row["created_order_count"] == str(
+            sum(start <= int(created) < end for created in small_book.created)
+        )
+        assert (row["paid_order_count"], row["refund_count"]) == (str(len(paid)), str(len(refunds)))
+        assert Decimal(row["paid_amount"]) * 100 == cents
+        assert Decimal(row["refund_amount"]) * 100 == back
 
 
 def test_orders_of_a_few_days_can_be_dropped_too(tmp_path: Path, small_book: OrderBook) -> None:

@@ -65,6 +65,22 @@ def test_taobao_openapi_reads_single_records(server: SandboxServer) -> None:
     assert _send(sold, server)["trades_sold_get_response"]["total_results"] > 100
 
 
+def test_taobao_openapi_reads_reviews_and_parcels(server: SandboxServer) -> None:
+    rates = top.api.TraderatesGetRequest("127.0.0.1", server.port)
+    rates.fields, rates.rate_type, rates.role = "tid,oid,result,created,content", "get", "buyer"
+    rates.page_size = 150
+    content = _send(rates, server)["traderates_get_response"]
+    assert content["total_results"] >= len(content["trade_rates"]["trade_rate"]) > 0
+    shippings = top.api.LogisticsOrdersGetRequest("127.0.0.1", server.port)
+    shippings.fields, shippings.page_size = "tid,out_sid,status", 1
+    (parcel,) = _send(shippings, server)["logistics_orders_get_response"]["shippings"]["shipping"]
+    way = top.api.LogisticsTraceSearchRequest("127.0.0.1", server.port)
+    way.tid = content["trade_rates"]["trade_rate"][0]["tid"]
+    found = _send(way, server)["logistics_trace_search_response"]
+    assert found["trace_list"]["transit_step_info"][-1]["action"] == "SIGN"
+    assert parcel["out_sid"].startswith("DEMO")
+
+
 def test_taobao_openapi_is_told_that_its_secret_is_wrong(server: SandboxServer) -> None:
     request = top.api.TradesSoldGetRequest("127.0.0.1", server.port)
     request.fields = "tid"

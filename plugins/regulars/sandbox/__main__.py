@@ -15,6 +15,7 @@ from regulars.sandbox.protocol import PLATFORM_ZONE
 from regulars.sandbox.server import serve
 from regulars.sandbox.shop import DEFAULT_NOW
 from regulars.settings import current_settings
+from regulars.shops import load_shops
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="A shop on loopback with real purchases."
@@ -54,13 +55,15 @@ def serve_command(
             print(f"The sandbox shop listens on http://127.0.0.1:{taken}/router/rest", flush=True)
 
     instant = datetime.fromisoformat(now)
+    settings = current_settings()
     serve(
-        current_settings(),
+        settings,
         host=host,
         port=port,
         now=instant if instant.tzinfo else instant.replace(tzinfo=PLATFORM_ZONE),
         limits=Limits(calls_per_second=calls_per_second, daily_quota=daily_quota),
         inbox=inbox,
+        shops=load_shops(settings.shops_path).shops,
         households=households,
         on_ready=ready,
     )

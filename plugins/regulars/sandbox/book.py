@@ -159,10 +159,19 @@ class OrderBook:
 
     def cut(self, households: int, until: date | None = None) -> "OrderBook":
         """The trades of the first ``households`` buyers by id, created before ``until``."""
-        chosen = np.unique(self.household)[:households]
-        keep = np.isin(self.household, chosen)
+        keep = np.isin(self.household, np.unique(self.household)[:households])
         if until is not None:
             keep &= self.created < day_start(until)
+        return self._only(keep)
+
+    def part(self, number: int, of: int) -> "OrderBook":
+        """The trades of every ``of``-th buyer, beginning with the ``number``-th (from 0).
+
+        The parts of one ``of`` have no trade in common and are the whole book together.
+        """
+        return self._only(self.household % of == number)
+
+    def _only(self, keep: NDArray[np.bool_]) -> "OrderBook":
         lines = np.repeat(keep, np.diff(self.line_start))
         refunds = keep[self.refund_trade]
         new_trade = np.cumsum(keep) - 1

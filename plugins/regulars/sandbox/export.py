@@ -43,7 +43,15 @@ from regulars.sandbox.wire import (
 Int64s = NDArray[np.int64]
 Row = Sequence[object]
 
-EVENT_STREAMS = ("members", "campaigns", "sends", "coupons", "coupon_events")
+EVENT_STREAMS = (
+    "members",
+    "campaigns",
+    "sends",
+    "coupons",
+    "coupon_events",
+    "platform_totals",
+)
+REPORT_STREAMS = ("platform_totals",)
 HISTORY_STREAMS = ("orders", "order_lines", "refunds", "products", *EVENT_STREAMS)
 
 HISTORY_UNTIL = date(2017, 10, 1)
@@ -467,6 +475,35 @@ def _coupon_events(view: _View) -> dict[str, Any]:
     }
 
 
+def _platform_totals(view: _View) -> dict[str, Any]:
+    """The platform's own report of each day, counted from the book and not from its lists."""
+    book = view.book
+    first = max(view.start, int(book.created.min() // DAY * DAY)) if book.trade_count else 0
+    if not book.trade_count or first >= view.until:
+        return {"date": []}
+    day_count = (view.until - first) // DAY
+    succeeded = book.refund_ended_status == RefundStatus.SUCCESS
+    ended, fees = book.refund_ended[succeeded], book.refund_fee[succeeded]
+
+    def per_day(instants: Int64s, fen: Int64s | None = None) -> list[int]:
+        inside = (instants >= first) & (instants < view.until)
+        days = (instants[inside] - first) // DAY
+        weights = None if fen is None else fen[inside]
+        counted = np.bincount(days, weights=weights, minlength=day_count)
+        whole: list[int] = np.rint(counted).astype(np.int64).tolist()
+        return whole
+
+    return {
+        "date": [wall_text[:10] for wall_text in wall_texts(first + DAY * np.arange(day_count))],
+        "created_order_count": per_day(book.created),
+        "paid_order_count": per_day(book.paid),
+        "paid_amount": [yuan(fen) for fen in per_day(book.paid, book.trade_paid)],
+        "refund_count": per_day(ended),
+        "refund_amount": [yuan(fen) for fen in per_day(ended, fees)],
+        "exported_at": [wall_texts(np.array([view.until]))[0]] * day_count,
+    }
+
+
 _STREAMS = {
     "orders": _orders,
     "order_lines": _order_lines,
@@ -477,6 +514,7 @@ _STREAMS = {
     "sends": _sends,
     "coupons": _coupons,
     "coupon_events": _coupon_events,
+    "platform_totals": _platform_totals,
 }
 
 

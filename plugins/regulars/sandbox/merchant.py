@@ -11,7 +11,14 @@ from datetime import date, datetime
 from pathlib import Path
 
 from regulars.sandbox.book import OrderBook
-from regulars.sandbox.export import HISTORY_UNTIL, DroppedFile, export_events, export_history
+from regulars.sandbox.export import (
+    EVENT_STREAMS,
+    HISTORY_UNTIL,
+    REPORT_STREAMS,
+    DroppedFile,
+    export_events,
+    export_history,
+)
 
 
 class Merchant:
@@ -22,13 +29,24 @@ class Merchant:
         shop: the shop's code in config/shops.yml.
         book: all trades of the shop.
         memory: file that remembers what has been dropped.
+        reports_only: whether the platform's own reports are all that is dropped: no history, and
+            none of what the Taobao shop's merchant knows under the ids of that platform.
     """
 
-    def __init__(self, inbox: Path, shop: str, book: OrderBook, memory: Path) -> None:
+    def __init__(
+        self,
+        inbox: Path,
+        shop: str,
+        book: OrderBook,
+        memory: Path,
+        *,
+        reports_only: bool = False,
+    ) -> None:
         self._inbox = inbox
         self._shop = shop
         self._book = book
         self._memory = memory
+        self._reports_only = reports_only
 
     def drop_until(self, now: datetime) -> list[DroppedFile]:
         """Drop every day that has ended by ``now`` (aware, the shop's zone) and was not yet."""
@@ -36,11 +54,13 @@ class Merchant:
         done = self._dropped_until()
         files: list[DroppedFile] = []
         if done is None:
-            files += export_history(self._inbox, self._shop, self._book, HISTORY_UNTIL)
+            if not self._reports_only:
+                files += export_history(self._inbox, self._shop, self._book, HISTORY_UNTIL)
             done = HISTORY_UNTIL
             self._remember(done)
         if until > done:
-            files += export_events(self._inbox, self._shop, self._book, done, until)
+            streams = REPORT_STREAMS if self._reports_only else EVENT_STREAMS
+            files += export_events(self._inbox, self._shop, self._book, done, until, streams)
             self._remember(until)
         return files
 

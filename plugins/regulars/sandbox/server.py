@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -33,12 +33,15 @@ from starlette.routing import Route
 
 from regulars.errors import ConfigError, SourceUnavailable
 from regulars.sandbox.book import OrderBook, book_version
+from regulars.sandbox.clockwork import ShopClock
 from regulars.sandbox.faults import Faults
 from regulars.sandbox.limits import Limits
 from regulars.sandbox.merchant import Merchant
+from regulars.sandbox.platforms import Gateway, open_gateway, served_sources
 from regulars.sandbox.protocol import PLATFORM_ZONE, Access
 from regulars.sandbox.shop import DEFAULT_NOW, SandboxShop
 from regulars.settings import PROJECT_ROOT, Settings
+from regulars.shops import Shop
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -50,15 +53,17 @@ TEST_ACCESS = Access(
 
 
 DEFAULT_SHOP = "demo_grocer"
+TAOBAO = "taobao_top"
+"""The source of the shop that answers at ``/router/rest``."""
 _START_SECONDS = 30.0
 
 
 class _Endpoints:
     """The HTTP face of one shop."""
 
-    def __init__(self, shop: SandboxShop, merchant: Merchant | None) -> None:
+    def __init__(self, shop: SandboxShop, merchants: Sequence[Merchant]) -> None:
         self._shop = shop
-        self._merchant = merchant
+        self._merchants = merchants
 
     async def rest(self, request: Request) -> Response:
         parameters = dict(parse_qsl(request.url.query, keep_blank_values=True))
@@ -80,8 +85,8 @@ class _Endpoints:
             except (KeyError, TypeError, ValueError):
                 return JSONResponse({"error": 'expected {"now": ISO instant}'}, status_code=422)
             self._shop.now = instant if instant.tzinfo else instant.replace(tzinfo=PLATFORM_ZONE)
-            if self._merchant is not None:
-                await run_in_threadpool(self._merchant.drop_until, self._shop.now)
+            for merchant in self._merchants:
+                await run_in_threadpool(merchant.drop_until, self._shop.now)
         return JSONResponse({"now": self._shop.now.isoformat()})
 
     async def faults(self, request: Request) -> Response:
@@ -108,9 +113,14 @@ class _Endpoints:
         )
 
 
-def sandbox_app(shop: SandboxShop, merchant: Merchant | None = None) -> Starlette:
-    """The HTTP application over one shop; its merchant drops files as the clock passes days."""
-    endpoints = _Endpoints(shop, merchant)
+def sandbox_app(
+    shop: SandboxShop, merchants: Sequence[Merchant] = (), gateways: Sequence[Gateway] = ()
+) -> Starlette:
+    """The HTTP application over one shop; merchants drop files as the clock passes days.
+
+    ``gateways`` are shops on other platforms that live by the same clock.
+    """
+    endpoints = _Endpoints(shop, merchants)
     return Starlette(
         routes=[
             Route("/router/rest", endpoints.rest, methods=["GET", "POST"]),
@@ -118,6 +128,7 @@ def sandbox_app(shop: SandboxShop, merchant: Merchant | None = None) -> Starlett
             Route("/sandbox/faults", endpoints.faults, methods=["GET", "PUT", "DELETE"]),
             Route("/sandbox/limits", endpoints.limits, methods=["GET", "PUT"]),
             Route("/sandbox/health", endpoints.health, methods=["GET"]),
+            *(route for gateway in gateways for route in gateway.routes()),
         ]
     )
 
@@ -165,7 +176,7 @@ def serve(
     now: datetime = DEFAULT_NOW,
     limits: Limits | None = None,
     inbox: Path | None = None,
-    shop_code: str = DEFAULT_SHOP,
+    shops: Sequence[Shop] = (),
     households: int | None = None,
     on_ready: Callable[[int], None] | None = None,
 ) -> None:
@@ -175,7 +186,9 @@ def serve(
     one), and calls ``on_ready`` with the port once calls are accepted. ``now`` (aware) is the
     shop's clock at the start. With an ``inbox``, the shop's merchant drops its files there as the
     clock is moved: the history once, then each day's mailings and redemptions. ``households``
-    cuts the book to so many buyers, for tests.
+    cuts the book to so many buyers, for tests. ``shops`` are the installation's; those read over an
+    API share the book's buyers among them, each on its own platform. Without any there is the one
+    Taobao shop, with the whole book.
 
     Raises:
         ConfigError: credentials are missing, the data is not installed, or the port is taken.
@@ -189,9 +202,32 @@ def serve(
     book = OrderBook.load(folder)
     if households is not None:
         book = book.cut(households)
-    shop = SandboxShop(book, access, now=now, limits=limits)
-    merchant = Merchant(inbox, shop_code, book, folder / "drops.json") if inbox else None
-    book.warm_up()
+    clock = ShopClock(now)
+    served = [one for one in shops if one.source in (TAOBAO, *served_sources())]
+    count = max(len(served), 1)
+    books = [book if count == 1 else book.part(number, count) for number in range(count)]
+    codes = [one.shop for one in served] or [DEFAULT_SHOP]
+    sources = [one.source for one in served] or [TAOBAO]
+    # The clock's shop: the first one on Taobao, or a bystander that nobody asks.
+    first = sources.index(TAOBAO) if TAOBAO in sources else 0
+    shop = SandboxShop(books[first], access, clock=clock, limits=limits)
+    gateways = [
+        open_gateway(source, part, access, clock)
+        for source, part in zip(sources, books, strict=True)
+        if source != TAOBAO
+    ]
+    merchants = [
+        Merchant(
+            inbox,
+            code,
+            part,
+            folder / (f"drops-{code}.json" if len(served) > 1 else "drops.json"),
+            reports_only=source != TAOBAO,
+        )
+        for code, source, part in zip(codes, sources, books, strict=True)
+        if inbox is not None
+    ]
+    books[first].warm_up()
     gc.collect()
     # The book stays for good, and a page makes a thousand dicts but no cycles: looking for garbage
     # seldom serves a quarter more trades a second.
@@ -199,7 +235,8 @@ def serve(
     gc.set_threshold(50_000, 20, 50)
     if on_ready is not None:
         on_ready(listener.getsockname()[1])
-    uvicorn.Server(_uvicorn_config(shop, merchant)).run(sockets=[listener])
+    app = sandbox_app(shop, merchants, gateways)
+    uvicorn.Server(_config(app)).run(sockets=[listener])
 
 
 class _Remote:
@@ -277,7 +314,7 @@ class SandboxServer(_Remote):
         self.access = access
         book = OrderBook.load() if book is None else book
         memory = inbox.with_name(f"drops-{shop_code}.json") if inbox else None
-        self._merchant = Merchant(inbox, shop_code, book, memory) if inbox and memory else None
+        self._merchants = [Merchant(inbox, shop_code, book, memory)] if inbox and memory else []
         self.shop = SandboxShop(
             book,
             access,
@@ -290,7 +327,7 @@ class SandboxServer(_Remote):
     def __enter__(self) -> "SandboxServer":
         listener = _listen("127.0.0.1", 0)
         self.port = listener.getsockname()[1]
-        config = _uvicorn_config(self.shop, self._merchant)
+        config = _config(sandbox_app(self.shop, self._merchants))
         self._server = _AnnouncingServer(config, self._started)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, daemon=True
@@ -299,6 +336,47 @@ class SandboxServer(_Remote):
         if not self._started.wait(timeout=_START_SECONDS):
             raise SourceUnavailable(
                 "the sandbox did not start",
+                where=self.url,
+                next_step="read the error that its thread printed",
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+class PlatformServer:
+    """One platform's gateway in a thread of this process, for tests; ``url`` is its address.
+
+    Use it so::
+
+        with PlatformServer(gateway) as server:
+            extract(server.url)
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self._started = threading.Event()
+
+    def __enter__(self) -> "PlatformServer":
+        listener = _listen("127.0.0.1", 0)
+        self.port: int = listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        config = _config(Starlette(routes=self.gateway.routes()))
+        self._server = _AnnouncingServer(config, self._started)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, daemon=True
+        )
+        self._thread.start()
+        if not self._started.wait(timeout=_START_SECONDS):
+            raise SourceUnavailable(
+                "the gateway did not start",
                 where=self.url,
                 next_step="read the error that its thread printed",
             )
@@ -398,9 +476,9 @@ class _AnnouncingServer(uvicorn.Server):
         self._announced.set()
 
 
-def _uvicorn_config(shop: SandboxShop, merchant: Merchant | None = None) -> uvicorn.Config:
+def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
-        sandbox_app(shop, merchant),
+        app,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=1,

@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from regulars.sandbox import disguise
+from regulars.sandbox import disguise, parcels
 from regulars.sandbox.book import EventIndex, OrderBook
+from regulars.sandbox.clockwork import ShopClock
 from regulars.sandbox.faults import Faults, edited, take
 from regulars.sandbox.limits import AccessControl, Limits, ban
 from regulars.sandbox.protocol import (
@@ -33,6 +35,7 @@ from regulars.sandbox.protocol import (
     wall_time,
     whole_number,
 )
+from regulars.sandbox.reviews import Reviews
 from regulars.sandbox.wire import (
     REFUND_STATUS,
     TRADE_STATUS,
@@ -48,6 +51,8 @@ Int64s = NDArray[np.int64]
 DEFAULT_NOW = datetime(2017, 10, 1, tzinfo=PLATFORM_ZONE)
 _DEPTH_MONTHS = 3
 _FAR_FUTURE = 2**40
+_REVIEW_DAYS, _MOST_REVIEWS = 180, 1_500
+_LARGEST_REVIEW_PAGE, _REVIEW_PAGES = 150, 200
 _STATUS_GROUPS = {
     "ALL_WAIT_PAY": ("WAIT_BUYER_PAY",),
     "ALL_CLOSED": ("TRADE_CLOSED", "TRADE_CLOSED_BY_TAOBAO"),
@@ -73,7 +78,8 @@ class SandboxShop:
     Args:
         book: all trades it will ever have.
         access: app key, secret and session it accepts.
-        now: the shop's clock (aware).
+        now: the shop's clock (aware); ignored when ``clock`` is given.
+        clock: the clock to live by, where several shops share one.
         limits: access control; no limits by default.
         machine_seconds: the machine's clock, against which timestamps are checked; None to
             accept any timestamp.
@@ -86,14 +92,15 @@ class SandboxShop:
         access: Access,
         *,
         now: datetime = DEFAULT_NOW,
+        clock: ShopClock | None = None,
         limits: Limits | None = None,
         machine_seconds: Callable[[], float] | None = time.time,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self.book, self.access = book, access
+        self.clock = clock or ShopClock(now)
         self.faults = Faults()
         self.call_count = 0
-        self._clock = _wall(now)
         self._machine_seconds = machine_seconds
         self._elapsed = elapsed
         self._control = AccessControl(limits or Limits(), elapsed)
@@ -105,16 +112,24 @@ class SandboxShop:
             "taobao.trade.fullinfo.get": self._show_trade,
             "taobao.refunds.receive.get": self._list_refunds,
             "taobao.refund.get": self._show_refund,
+            "taobao.traderates.get": self._list_reviews,
+            "taobao.logistics.orders.get": self._list_parcels,
+            "taobao.logistics.trace.get": self._show_way,
+            "taobao.logistics.trace.search": self._search_way,
         }
 
     @property
     def now(self) -> datetime:
         """The shop's present (aware, GMT+8)."""
-        return datetime.fromtimestamp(self._clock, UTC).replace(tzinfo=PLATFORM_ZONE)
+        return self.clock.now
 
     @now.setter
     def now(self, instant: datetime) -> None:
-        self._clock = _wall(instant)
+        self.clock.now = instant
+
+    @property
+    def _clock(self) -> int:
+        return self.clock.seconds
 
     @property
     def limits(self) -> Limits:
@@ -218,7 +233,7 @@ class SandboxShop:
             selection
         )
         self._edit(records, "refund_id")
-        self._clock += self.faults.tick_seconds
+        self.clock.tick(self.faults.tick_seconds)
         return self._wrapped(parameters, answer, records, "refund")
 
     def _show_refund(self, parameters: Parameters) -> dict[str, Any]:
@@ -232,6 +247,66 @@ class SandboxShop:
         records = RefundPage(self.book, rows, modified, self._clock).records(selection)
         self._edit(records, "refund_id")
         return {"refund": records[0]}
+
+    def _list_reviews(self, parameters: Parameters) -> dict[str, Any]:
+        fields = FieldSelection.parse(required(parameters, "fields")).fields
+        kind = (required(parameters, "rate_type"), required(parameters, "role"))
+        for name, value, known in zip(
+            ("rate_type", "role"), kind, (("get", "give"), ("seller", "buyer")), strict=True
+        ):
+            if value not in known:
+                raise invalid(name, " or ".join(known))
+        start = wall_time(parameters, "start_date") or 0
+        end = wall_time(parameters, "end_date") or _FAR_FUTURE
+        if end <= start:
+            raise invalid("end_date", "a time after start_date")
+        start = max(start, self._clock - _REVIEW_DAYS * DAY_SECONDS)
+        chosen = self._reviews.between(start, min(end, self._clock))[::-1]
+        if kind != ("get", "buyer"):  # this seller reviews nobody
+            chosen = chosen[:0]
+        chosen = self._reviews.only(self.book, chosen, parameters)[:_MOST_REVIEWS]
+        page, answer = self._page(
+            parameters, len(chosen), largest=_LARGEST_REVIEW_PAGE, pages=_REVIEW_PAGES
+        )
+        records = self._reviews.records(self.book, chosen[page], fields)
+        self.clock.tick(self.faults.tick_seconds)
+        return self._wrapped(parameters, answer, records, "trade_rate")
+
+    def _list_parcels(self, parameters: Parameters) -> dict[str, Any]:
+        fields = FieldSelection.parse(required(parameters, "fields")).fields
+        if parameters.get("tid"):
+            trade = self._shipped_trade(parameters)
+            trades = np.array([] if trade is None else [trade], dtype=np.int64)
+        else:
+            start, end = self._window(parameters, "start_created", "end_created", clip=True)
+            trades = parcels.shipped_trades(self.book, start, end, self._clock)
+        page, answer = self._page(parameters, len(trades))
+        records = parcels.shippings(self.book, trades[page], self._clock, fields)
+        self.clock.tick(self.faults.tick_seconds)
+        return self._wrapped(parameters, answer, records, "shipping")
+
+    def _show_way(self, parameters: Parameters) -> dict[str, Any]:
+        trade = self._shipped_trade(parameters)
+        if trade is None:
+            return {"result": {}}
+        way = parcels.trace(self.book, trade, self._clock)
+        return {"result": {"transit_step_result": [way]}}
+
+    def _search_way(self, parameters: Parameters) -> dict[str, Any]:
+        trade = self._shipped_trade(parameters)
+        return {} if trade is None else parcels.trace(self.book, trade, self._clock)
+
+    def _shipped_trade(self, parameters: Parameters) -> int | None:
+        """The trade asked for; None when it has not been shipped yet."""
+        tid = required(parameters, "tid")
+        trade = self.book.find_trade(int(tid)) if tid.isascii() and tid.isdigit() else None
+        if trade is None or self.book.created[trade] > self._clock:
+            raise Refusal(15, "Remote Service Error", "isv.trade-not-exist", "no such trade")
+        return trade if self.book.shipped[trade] <= self._clock else None
+
+    @cached_property
+    def _reviews(self) -> Reviews:
+        return Reviews.of(self.book)
 
     # --- lists ------------------------------------------------------------------------------
 
@@ -300,7 +375,7 @@ class SandboxShop:
             is_full=False,
         )
         self._touch_some(trades)
-        self._clock += self.faults.tick_seconds
+        self.clock.tick(self.faults.tick_seconds)
         return self._wrapped(parameters, answer, records, "trade")
 
     def _trade_records(
@@ -333,9 +408,16 @@ class SandboxShop:
         ]
         return np.isin(households, known)
 
-    def _page(self, parameters: Parameters, total: int) -> tuple[slice, dict[str, Any]]:
-        size = whole_number(parameters, "page_size", DEFAULT_PAGE_SIZE, 1, LARGEST_PAGE_SIZE)
-        number = whole_number(parameters, "page_no", 1, 1, 1_000_000)
+    def _page(
+        self,
+        parameters: Parameters,
+        total: int,
+        *,
+        largest: int = LARGEST_PAGE_SIZE,
+        pages: int = 1_000_000,
+    ) -> tuple[slice, dict[str, Any]]:
+        size = whole_number(parameters, "page_size", DEFAULT_PAGE_SIZE, 1, largest)
+        number = whole_number(parameters, "page_no", 1, 1, pages)
         first = (number - 1) * size
         if flag(parameters, "use_has_next"):
             return slice(first, first + size), {"has_next": first + size < total}
@@ -378,11 +460,6 @@ class SandboxShop:
             self._touch_count += 1
             draw = disguise.spread(np.array([self._touch_count]), "touch", 0, len(trades))
             self.touch(int(trades[int(draw[0])]))
-
-
-def _wall(instant: datetime) -> int:
-    """Wall seconds of an aware instant in the shop's zone."""
-    return int(instant.astimezone(PLATFORM_ZONE).replace(tzinfo=UTC).timestamp())
 
 
 def _months_before(clock: int, months: int) -> int:

@@ -74,11 +74,17 @@ class TradePage:
     Args:
         trades: indices into the book, in the order of the answer; all created by ``clock``.
         modified: wall seconds of each one's newest modification.
+        clock: wall seconds; one for all, or one for each trade.
         is_full: whether fields that only the single-trade method returns are included.
     """
 
     def __init__(
-        self, book: OrderBook, trades: Int64s, modified: Int64s, clock: int, is_full: bool
+        self,
+        book: OrderBook,
+        trades: Int64s,
+        modified: Int64s,
+        clock: int | Int64s,
+        is_full: bool,
     ) -> None:
         self.book, self.trades, self.modified = book, trades, modified
         self.clock, self.is_full = clock, is_full
@@ -93,6 +99,11 @@ class TradePage:
         return np.repeat(per_trade, self.counts)
 
     @cached_property
+    def line_clock(self) -> int | Int64s:
+        """The clock of each line's trade."""
+        return self.clock if isinstance(self.clock, int) else self.repeat(self.clock)
+
+    @cached_property
     def status(self) -> Int64s:
         """Index into TRADE_STATUS per trade."""
         return trade_status(self.book, self.trades, self.clock)
@@ -103,7 +114,7 @@ class TradePage:
         if not len(self.book.refund_line):
             return np.full(len(self.lines), -1, dtype=np.int64)
         rows = self.book.refund_of_line[self.lines].astype(np.int64)
-        asked = (rows >= 0) & (self.book.refund_requested[rows] <= self.clock)
+        asked = (rows >= 0) & (self.book.refund_requested[rows] <= self.line_clock)
         return np.where(asked, rows, -1)
 
     @cached_property
@@ -111,7 +122,8 @@ class TradePage:
         """RefundStatus per line, -1 without refund."""
         if not len(self.book.refund_line):
             return self.refund
-        return np.where(self.refund >= 0, refund_status(self.book, self.refund, self.clock), -1)
+        status = refund_status(self.book, self.refund, self.line_clock)
+        return np.where(self.refund >= 0, status, -1)
 
     @cached_property
     def refunded(self) -> Int64s:
@@ -182,7 +194,9 @@ class TradePage:
 class RefundPage:
     """Some refunds of a book as of a clock; arguments as for :class:`TradePage`."""
 
-    def __init__(self, book: OrderBook, rows: Int64s, modified: Int64s, clock: int) -> None:
+    def __init__(
+        self, book: OrderBook, rows: Int64s, modified: Int64s, clock: int | Int64s
+    ) -> None:
         self.book, self.rows, self.modified, self.clock = book, rows, modified, clock
         self.trades = book.refund_trade[rows]
         self.lines = book.refund_line[rows]
@@ -196,7 +210,7 @@ class RefundPage:
         return _rows(columns, len(self.rows))
 
 
-def trade_status(book: OrderBook, trades: Int64s, clock: int) -> Int64s:
+def trade_status(book: OrderBook, trades: Int64s, clock: int | Int64s) -> Int64s:
     """Index into TRADE_STATUS of each trade as of ``clock``."""
     outcome = book.outcome[trades]
     ended = np.select(
@@ -213,7 +227,7 @@ def trade_status(book: OrderBook, trades: Int64s, clock: int) -> Int64s:
     )
 
 
-def refund_status(book: OrderBook, rows: Int64s, clock: int) -> Int64s:
+def refund_status(book: OrderBook, rows: Int64s, clock: int | Int64s) -> Int64s:
     """RefundStatus of each refund as of ``clock``."""
     return np.select(
         [book.refund_ended[rows] <= clock, book.refund_decided[rows] <= clock],
@@ -465,6 +479,11 @@ _REFUND_FIELDS: dict[str, Callable[[RefundPage], Column]] = {
         reason_of(number) for number in page.book.refund_id[page.rows].tolist()
     ],
 }
+
+
+EVERY_TRADE_FIELD = FieldSelection(frozenset(_TRADE_FIELDS), None)
+EVERY_REFUND_FIELD = FieldSelection(frozenset(_REFUND_FIELDS), frozenset())
+"""What the single-record methods answer to those who ask for all."""
 
 
 def reason_of(refund_id: int) -> str:
