@@ -7,6 +7,16 @@
     )
 {%- endmacro %}
 
+{#- How far our figure is from another's, as a share of theirs: 0 where they do not tell, 1 where
+    theirs is nothing and ours is not. -#}
+{% macro difference_share(ours, theirs) -%}
+    case
+        when {{ theirs }} is null or {{ ours }} = {{ theirs }} then 0
+        when {{ theirs }} = 0 then 1
+        else cast(abs({{ ours }} - {{ theirs }}) as decimal(18, 6)) / nullif(abs({{ theirs }}), 0)
+    end
+{%- endmacro %}
+
 {#- True for orders that may ever count for members: neither a test nor an employee's. Both flags
     are corrections of what an order always was, so they restate history. ``orders`` is an alias
     of fct_orders. -#}

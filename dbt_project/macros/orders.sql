@@ -19,3 +19,22 @@
 {% macro order_rule(rule) -%}
     (select rules.value from {{ ref('order_rules') }} as rules where rules.rule = '{{ rule }}')
 {%- endmacro %}
+
+{#- Every source that delivered rows of ``versions``, with what seed source_ranks says of it: its
+    own row, else the row of all others ('*'). -#}
+{% macro ranked_sources(versions) -%}
+    select
+        present.record_source,
+        coalesce(own.source_rank, others.source_rank) as source_rank,
+        coalesce(own.delivers_all_lines, others.delivers_all_lines) as delivers_all_lines,
+        coalesce(own.names_coupons, others.names_coupons) as names_coupons
+    from (
+        select record_source
+        from {{ versions }}
+        group by record_source
+    ) as present
+    left join {{ ref('source_ranks') }} as own
+        on present.record_source = own.record_source
+    left join {{ ref('source_ranks') }} as others
+        on others.record_source = '*'
+{%- endmacro %}

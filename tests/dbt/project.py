@@ -13,6 +13,7 @@ import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
+from regulars.transform.staged import STAGED_VARIABLE, staged_models
 from regulars.warehouse.tables import create_tables
 
 PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
@@ -62,6 +63,7 @@ class Project:
             "REGULARS_WAREHOUSE_PATH": str(directory / "warehouse.duckdb"),
             "REGULARS_MARTS_PATH": str(directory / "marts.duckdb"),
             "REGULARS_DBT_KEEP_OPEN": "true",
+            STAGED_VARIABLE: staged_models(self.project_dir),
         }
         common = [
             "--project-dir", str(self.project_dir),
@@ -76,13 +78,13 @@ class Project:
             try:
                 result = runner.invoke([*arguments[:1], *common, *arguments[1:]])
             finally:
-                _release_files()
+                release_files()
         if not result.success:
             raise DbtFailed(_complaints(result) or str(result.exception) + printed.getvalue())
         return result
 
 
-def _release_files() -> None:
+def release_files() -> None:
     """Close what dbt keeps open between its models, so that the files can be opened again."""
     kept = DuckDBConnectionManager._ENV
     if kept is not None:

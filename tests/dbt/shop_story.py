@@ -299,9 +299,18 @@ class Story:
              "visitors": str(random.randrange(10, 90)), "new_visitors": "5",
              "returning_visitors": "4", "page_views": "200"}
         ]  # fmt: skip
+        # The platform reports a day and restates the one before.
+        totals = [
+            {"date": (self._first + timedelta(days=index - back)).isoformat(),
+             "created_order_count": str(3 + back), "paid_order_count": str(2 + back),
+             "paid_amount": f"{40 + back}.00", "refund_count": "1", "refund_amount": "1.00",
+             "currency": None, "exported_at": _iso(present)}
+            for back in (0, 1)
+        ]  # fmt: skip
         for stream, records in (
             ("reviews", reviews), ("interactions", interactions), ("sends", sends),
             ("receipts", receipts), ("coupon_events", coupons), ("traffic", traffic),
+            ("platform_totals", totals),
         ):  # fmt: skip
             batches += self._batch("file", stream, shop, records)
         return batches

@@ -114,6 +114,40 @@ def test_every_column_is_described_and_exists(project: Project, empty_warehouse:
     assert complaints == []
 
 
+def _columns(relation: str, directory: Path) -> list[tuple[str, str]]:
+    with open_pair(directory) as connection:
+        return [(row[0], row[1]) for row in connection.execute(f"describe {relation}").fetchall()]
+
+
+@pytest.mark.parametrize("entity", ["orders", "order_lines", "refunds"])
+def test_every_source_is_staged_in_one_grammar(
+    project: Project, empty_warehouse: Path, entity: str
+) -> None:
+    union = next(node for node in _models(project) if node.name == f"int_{entity}__unioned")
+    grammar = _columns(union.relation_name, empty_warehouse)
+    assert [name for name, _ in grammar] == list(union.columns)
+    staged = [node for node in _models(project) if node.name.endswith(f"__{entity}")]
+    assert {"stg_file", "stg_taobao_top"} <= {node.name.split("__")[0] for node in staged}
+    for node in staged:
+        assert _columns(node.relation_name, empty_warehouse) == grammar, node.name
+
+
+def test_pushed_and_dropped_receipts_have_one_grammar(
+    project: Project, empty_warehouse: Path
+) -> None:
+    grammar = _columns("warehouse.intermediate.int_receipts__unioned", empty_warehouse)
+    for name in ("stg_file__receipts", "stg_receipts__receipts"):
+        assert _columns(f"warehouse.staging.{name}", empty_warehouse) == grammar, name
+
+
+def test_no_rule_goes_by_the_name_of_a_source(project: Project) -> None:
+    sources = {node.fqn[2] for node in _models(project) if _layer(node) == "staging"}
+    for node in _models(project):
+        if _layer(node) == "intermediate" and node.fqn[2] in ("orders", "customers"):
+            named = {source for source in sources if f"'{source}'" in node.raw_code}
+            assert named == set(), f"{node.name}: say it with a flag in seed source_ranks"
+
+
 def test_marts_and_queues_keep_a_contract(project: Project) -> None:
     for node in _models(project):
         if _layer(node) not in ("marts", "activation"):

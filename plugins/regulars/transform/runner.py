@@ -6,6 +6,7 @@ night are rebuilt with all their descendants (law 2); the rebuild flag is set on
 that unchanged models of the same invocation stay incremental.
 """
 
+import gc
 import hashlib
 import io
 import json
@@ -18,6 +19,7 @@ from typing import Any
 
 from regulars.errors import TransformFailed
 from regulars.settings import Settings
+from regulars.transform.staged import STAGED_VARIABLE, staged_models
 from regulars.warehouse.lock import warehouse_lock
 
 _logger = logging.getLogger(__name__)
@@ -55,6 +57,8 @@ class BuildReport:
 _STRATEGY_SUFFIX = "get_incremental_touched_sql"
 _manifests: dict[str, Any] = {}
 """The parsed manifest of each project folder, for the life of this process."""
+_fingerprints: dict[str, dict[str, str]] = {}
+"""What :meth:`Transformer.fingerprints` says of each parsed manifest."""
 
 
 class Transformer:
@@ -69,9 +73,26 @@ class Transformer:
         self._settings = settings
         self._clock = clock
 
+    def prepare(self) -> None:
+        """Parse the project now; a thread may do it while the engine loads.
+
+        Raises:
+            TransformFailed: the project cannot be parsed; names the file.
+        """
+        self._parsed()
+
     def fingerprints(self) -> dict[str, str]:
-        """Fingerprint (hex) of every model and seed: its code, its macros and its configuration."""
+        """Fingerprint (hex) of every model and seed.
+
+        Made of its code, its macros, its configuration and the names of what it reads.
+        """
+        project = str(self._settings.dbt_project_dir)
         manifest = self._parsed()
+        if project not in _fingerprints:
+            _fingerprints[project] = self._fingerprints_of(manifest)
+        return dict(_fingerprints[project])
+
+    def _fingerprints_of(self, manifest: Any) -> dict[str, str]:
         result = {}
         for unique_id, node in manifest.nodes.items():
             if node.resource_type.value not in ("model", "seed"):
@@ -85,6 +106,8 @@ class Transformer:
             }
             digest.update(json.dumps(config, sort_keys=True).encode())
             digest.update(json.dumps(_contract(node), sort_keys=True).encode())
+            # A union without the source whose folder was taken away is another model.
+            digest.update(json.dumps(sorted(_parents(node))).encode())
             for macro in self._macros_of(node):
                 digest.update(manifest.macros[macro].macro_sql.encode())
             result[unique_id] = digest.hexdigest()
@@ -114,22 +137,54 @@ class Transformer:
         """Those of ``unique_ids`` that are seeds."""
         return {name for name in unique_ids if name.startswith("seed.")}
 
-    def build(self, subject: str, select: Iterable[str], rebuild: set[str]) -> BuildReport:
+    def unfed_staging(self, pending_tables: set[str], good: Mapping[str, str]) -> set[str]:
+        """Unique ids of staging models that have nothing to do, and of views, which never have.
+
+        A staging model reads pending batches only: unchanged since the last good night and
+        without a pending batch in its raw tables, it would replace nothing by nothing. A view
+        that is unchanged shows what its tables hold by now.
+
+        Args:
+            pending_tables: ``<source>__<stream>`` of every pending batch.
+            good: fingerprints of the last good night; a model it does not name was never built.
+        """
+        manifest = self._parsed()
+        found = self.fingerprints()
+        idle = set()
+        for unique_id, node in manifest.nodes.items():
+            if node.resource_type.value != "model" or good.get(unique_id) != found[unique_id]:
+                continue
+            sources = [manifest.sources.get(parent) for parent in _parents(node)]
+            read = {one.name for one in sources if one is not None and one.source_name == "raw"}
+            is_unfed = node.fqn[1] == "staging" and bool(read) and not read & pending_tables
+            if is_unfed or node.config.materialized == "view":
+                idle.add(unique_id)
+        return idle
+
+    def build(
+        self,
+        subject: str,
+        select: Iterable[str],
+        rebuild: set[str],
+        skip: Iterable[str] = (),
+    ) -> BuildReport:
         """``dbt build`` of a selection, without unit tests.
 
         Args:
             subject: name of the step, for the report.
             select: dbt selectors.
             rebuild: unique ids to build from scratch.
+            skip: unique ids to leave out; one that is to be rebuilt is built all the same.
 
         Raises:
             TransformFailed: names the first failed model or test and its message.
         """
-        return self._invoke(
-            subject,
-            ["build", "--exclude-resource-type", "unit_test", "--select", *select],
-            rebuild,
-        )
+        arguments = ["build", "--exclude-resource-type", "unit_test", "--select", *select]
+        # A selector is a name: models of this project have no namesakes.
+        left_out = sorted(unique_id.rsplit(".", 1)[1] for unique_id in set(skip) - rebuild)
+        if left_out:
+            arguments += ["--exclude", *left_out]
+        return self._invoke(subject, arguments, rebuild)
 
     def run(self, subject: str, select: Iterable[str], rebuild: set[str]) -> BuildReport:
         """``dbt run`` of a selection: models alone, their tests come with the subject's build.
@@ -214,11 +269,7 @@ class Transformer:
             from dbt.cli.main import dbtRunner
 
             logging.getLogger("dbt").setLevel(logging.ERROR)
-            with (
-                self._environment(),
-                redirect_stdout(io.StringIO()) as output,
-                redirect_stderr(io.StringIO()),
-            ):
+            with self._environment():
                 outcome = dbtRunner().invoke(["parse", *self._flags()])
             if not outcome.success or outcome.result is None:
                 raise TransformFailed(
@@ -226,8 +277,10 @@ class Transformer:
                     where=str(self._settings.dbt_project_dir),
                     next_step="correct the file that the message names",
                 ) from outcome.exception
-            _logger.debug("dbt parse: %s", output.getvalue())
             _manifests[project] = outcome.result
+            # Half a million objects that live as long as the process: the collector need not walk
+            # them again and again, which costs every invocation up to a second.
+            gc.freeze()
         return _manifests[project]
 
     def _macros_of(self, node: Any) -> list[str]:
@@ -267,6 +320,7 @@ class Transformer:
                 "REGULARS_DUCKDB_THREADS": str(settings.duckdb_threads),
                 "REGULARS_DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit,
                 "REGULARS_DBT_KEEP_OPEN": "true",
+                STAGED_VARIABLE: staged_models(settings.dbt_project_dir),
                 "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
                 "DBT_LOG_PATH": str(settings.data_dir / "logs" / "dbt"),
                 "DBT_LOG_LEVEL": "none",
@@ -310,10 +364,14 @@ def _contract(node: Any) -> dict[str, str]:
     return {name: str(column.data_type) for name, column in sorted(node.columns.items())}
 
 
+def _parents(node: Any) -> list[str]:
+    return list(getattr(node.depends_on, "nodes", []))
+
+
 def _child_map(manifest: Any) -> dict[str, list[str]]:
     children: dict[str, list[str]] = {}
     for unique_id, node in manifest.nodes.items():
-        for parent in getattr(node.depends_on, "nodes", []):
+        for parent in _parents(node):
             children.setdefault(parent, []).append(unique_id)
     return children
 

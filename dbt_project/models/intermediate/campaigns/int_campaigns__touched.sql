@@ -43,7 +43,7 @@ mentions as (
     select
         receipts.brand, receipts.platform, receipts.shop, sends.customer_key, receipts.occurred_at,
         receipts._batch_id
-    from {{ ref('stg_file__receipts') }} as receipts
+    from {{ ref('int_receipts__unioned') }} as receipts
     inner join sends
         on receipts.send_key = sends.send_key
     union all
@@ -78,12 +78,33 @@ decided_members as (
         on decisions.decided_on > run.watched_after_date
 ),
 
+-- A receipt names a message of ours by its own id, and may come later than anybody looks.
+answered_members as (
+    select decisions.member_key
+    from {{ ref('int_receipts__unioned') }} as receipts
+    inner join run_shops
+        on
+            receipts.brand = run_shops.brand
+            and receipts.platform = run_shops.platform
+            and receipts.shop = run_shops.shop
+    inner join {{ source('raw', 'state__decisions') }} as decisions
+        on
+            receipts.brand = decisions.brand
+            and receipts.send_id = decisions.message_id
+    where
+        receipts._batch_id in (select batches.batch_id from pending_batches as batches)
+        or {{ became_visible('receipts.occurred_at') }}
+),
+
 members as (
     select touched.member_key
     from {{ ref('int_members__touched') }} as touched
     union
     select decided_members.member_key
     from decided_members
+    union
+    select answered_members.member_key
+    from answered_members
     union
     select identities.member_key
     from mentions

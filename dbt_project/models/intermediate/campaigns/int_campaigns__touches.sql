@@ -206,7 +206,7 @@ sent_messages as (
 
 newest_receipts as (
     select receipts.*
-    from {{ ref('stg_file__receipts') }} as receipts
+    from {{ ref('int_receipts__unioned') }} as receipts
     qualify row_number() over (
         partition by receipts.receipt_key
         order by
@@ -293,11 +293,11 @@ judged_evidence as (
         evidence.send_key,
         case
             when
-                evidence.kind = 'clicked'
+                evidence.kind in ('opened', 'clicked')
                 and evidence.touched_at < {{ add_seconds(
                     'deliveries.delivered_at', parameter('machine_click_seconds', 'integer')
                 ) }}
-                then 'machine_clicked'
+                then 'machine_' || evidence.kind
             else evidence.kind
         end as kind,
         evidence.touched_at

@@ -19,7 +19,7 @@ mentions as (
     where {{ only_touched('customer_key', 'int_customers__touched') }}
     union all
     select customer_key, brand, platform, shop, buyer_id, created_at as happened_at
-    from {{ ref('stg_file__reviews') }}
+    from {{ ref('int_reviews__unioned') }}
     where {{ only_touched('customer_key', 'int_customers__touched') }}
     union all
     select customer_key, brand, platform, shop, buyer_id, occurred_at as happened_at

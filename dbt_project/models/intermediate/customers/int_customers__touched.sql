@@ -20,7 +20,7 @@ mentions as (
     union all
     select
         customer_key, brand, platform, shop, _batch_id, created_at as happened_at
-    from {{ ref('stg_file__reviews') }}
+    from {{ ref('int_reviews__unioned') }}
     union all
     select
         customer_key, brand, platform, shop, _batch_id, occurred_at as happened_at

@@ -29,7 +29,7 @@ reviews as (
         'reviews' as stream,
         coalesce(result, 'unrated') as kind,
         created_at as occurred_at
-    from {{ ref('stg_file__reviews') }}
+    from {{ ref('int_reviews__unioned') }}
     where
         photo_count > 0
         or content not in (select texts.content from automatic_texts as texts)

@@ -10,14 +10,45 @@ refusals as (
     select * from {{ source('raw', 'state__refusals') }}
 ),
 
+run_shops as (
+    select * from {{ source('ops', 'run_shops') }}
+),
+
 present as (
-    select max(visible_until) as visible_until from {{ source('ops', 'run_shops') }}
+    select max(visible_until) as visible_until from run_shops
 ),
 
 profiles as (
     select *
     from {{ ref('int_members__profiles') }}
     where {{ only_touched('member_key', 'int_members__touched') }}
+),
+
+-- A record that does not show yet tells one thing all the same: who does not want to be messaged.
+later_records as (
+    select
+        identities.member_key,
+        records.sms_consent,
+        records.email_consent,
+        greatest(records.modified_at, present.visible_until) as said_at
+    from {{ ref('stg_file__members') }} as records
+    inner join identities
+        on records.customer_key = identities.customer_key
+    inner join run_shops
+        on
+            records.brand = run_shops.brand
+            and records.platform = run_shops.platform
+            and records.shop = run_shops.shop
+    cross join present
+    where records.modified_at >= run_shops.visible_until
+    qualify row_number() over (
+        partition by records.customer_key
+        order by
+            records.modified_at desc nulls last,
+            records._extracted_at desc nulls last,
+            records._batch_id desc nulls last,
+            records._line desc nulls last
+    ) = 1
 ),
 
 -- A refusal without an instant was known when its record was. A grant without one proves nothing
@@ -46,6 +77,24 @@ dropped_words as (
         0 as seq
     from profiles
     where email_consent in ('granted', 'refused')
+    union all
+    select
+        member_key,
+        'sms' as channel,
+        sms_consent as word,
+        said_at,
+        0 as seq
+    from later_records
+    where sms_consent = 'refused'
+    union all
+    select
+        member_key,
+        'email' as channel,
+        email_consent as word,
+        said_at,
+        0 as seq
+    from later_records
+    where email_consent = 'refused'
 ),
 
 speakers as (

@@ -38,7 +38,7 @@ statements as (
         review_key as statement_key,
         customer_key,
         _batch_id
-    from {{ ref('stg_file__reviews') }}
+    from {{ ref('int_reviews__unioned') }}
     union all
     select
         interaction_key as statement_key,

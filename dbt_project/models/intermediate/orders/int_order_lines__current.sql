@@ -4,41 +4,39 @@
     'propagates': {'products': 'product_key'},
 }) }}
 
-with source_ranks as (
-    select * from {{ ref('source_ranks') }}
+with sources as (
+    {{ ranked_sources(ref('int_order_lines__unioned')) }}
 ),
 
--- A line without a modification time of its own is as young as its order in the files.
-file_orders as (
-    select order_key, max(modified_at) as modified_at
-    from {{ ref('stg_file__orders') }}
+-- A line without a modification time of its own is as young as its order from the same source.
+order_ages as (
+    select order_key, record_source, max(modified_at) as modified_at
+    from {{ ref('int_orders__unioned') }}
     where {{ only_touched('order_key', 'int_orders__touched') }}
-    group by order_key
+    group by order_key, record_source
 ),
 
 versions as (
     select
-        order_key, line_no, modified_at, 'taobao_top' as record_source, _batch_id, _line,
-        _extracted_at
-    from {{ ref('stg_taobao_top__order_lines') }}
-    where {{ only_touched('order_key', 'int_orders__touched') }}
-    union all
-    select
         lines.order_key, lines.line_no,
-        coalesce(lines.modified_at, file_orders.modified_at) as modified_at,
-        'file' as record_source, lines._batch_id, lines._line, lines._extracted_at
-    from {{ ref('stg_file__order_lines') }} as lines
-    left join file_orders on lines.order_key = file_orders.order_key
+        coalesce(lines.modified_at, order_ages.modified_at) as modified_at,
+        lines.record_source, lines._batch_id, lines._line, lines._extracted_at
+    from {{ ref('int_order_lines__unioned') }} as lines
+    left join order_ages
+        on
+            lines.order_key = order_ages.order_key
+            and lines.record_source = order_ages.record_source
     where {{ only_touched('lines.order_key', 'int_orders__touched') }}
 ),
 
 ranked as (
     select
         versions.*,
-        source_ranks.source_rank,
-        coalesce(source_ranks.delivers_all_lines, false) as delivers_all_lines
+        sources.source_rank,
+        sources.delivers_all_lines,
+        sources.names_coupons
     from versions
-    left join source_ranks on versions.record_source = source_ranks.record_source
+    left join sources on versions.record_source = sources.record_source
 ),
 
 -- The newest version that listed all lines of its order: what it did not list is gone.
@@ -88,45 +86,47 @@ outdated as (
         row_number() over (partition by order_key, line_no order by {{ newest_first() }}) > 1
 ),
 
--- Platforms do not name the campaign a coupon came from; what a file told of the line stays.
-file_coupons as (
+-- Not every source names coupons; what one that does told of a line stays with the line.
+silent_orders as (
+    select order_key
+    from ranked
+    where not names_coupons
+    group by order_key
+),
+
+told_coupons as (
     select
-        order_key, line_id, coupon_id, campaign_id
-    from {{ ref('stg_file__order_lines') }}
+        lines.order_key, lines.line_id, lines.coupon_id, lines.campaign_id
+    from {{ ref('int_order_lines__unioned') }} as lines
+    inner join sources on lines.record_source = sources.record_source
     where
-        line_id is not null
-        and coalesce(coupon_id, campaign_id) is not null
-        and order_key in (select complete_lists.order_key from complete_lists)
+        sources.names_coupons
+        and lines.line_id is not null
+        and coalesce(lines.coupon_id, lines.campaign_id) is not null
+        and lines.order_key in (select silent_orders.order_key from silent_orders)
     qualify
         row_number() over (
-            partition by order_key, line_id
+            partition by lines.order_key, lines.line_id
             order by
-                modified_at desc nulls last,
-                _extracted_at desc nulls last,
-                _batch_id desc nulls last,
-                _line desc nulls last
+                lines.modified_at desc nulls last,
+                sources.source_rank desc nulls last,
+                lines._extracted_at desc nulls last,
+                lines._batch_id desc nulls last,
+                lines._line desc nulls last
         ) = 1
 ),
 
 lines as (
     select
-        api.order_key, api.line_no, api.line_id, api.product_key, api.product_id, api.sku_id,
-        api.title, api.quantity, api.list_price, api.goods_amount, api.discount_amount,
-        api.paid_amount, file_coupons.coupon_id, file_coupons.campaign_id,
-        'taobao_top' as record_source, api._batch_id, api._line
-    from {{ ref('stg_taobao_top__order_lines') }} as api
-    left join file_coupons
-        on
-            api.order_key = file_coupons.order_key
-            and api.line_id = file_coupons.line_id
-    where {{ only_touched('api.order_key', 'int_orders__touched') }}
-    union all
-    select
-        order_key, line_no, line_id, product_key, product_id, sku_id, title, quantity, list_price,
-        goods_amount, discount_amount, paid_amount, coupon_id, campaign_id,
-        'file' as record_source, _batch_id, _line
-    from {{ ref('stg_file__order_lines') }}
-    where {{ only_touched('order_key', 'int_orders__touched') }}
+        lines.order_key, lines.line_no, lines.line_id, lines.product_key, lines.product_id,
+        lines.sku_id, lines.title, lines.quantity, lines.list_price, lines.goods_amount,
+        lines.discount_amount, lines.paid_amount, lines.coupon_id, lines.campaign_id,
+        coalesce(lines.coupon_id, lines.campaign_id) is null and not sources.names_coupons
+            as is_coupon_unknown,
+        lines.record_source, lines._batch_id, lines._line
+    from {{ ref('int_order_lines__unioned') }} as lines
+    left join sources on lines.record_source = sources.record_source
+    where {{ only_touched('lines.order_key', 'int_orders__touched') }}
 ),
 
 current_lines as (
@@ -148,9 +148,16 @@ current_lines as (
         ) as decimal(18, 2)) as goods_amount,
         lines.discount_amount,
         cast(coalesce(lines.paid_amount, 0) as decimal(18, 2)) as payable_amount,
-        lines.coupon_id,
-        lines.campaign_id
+        case when lines.is_coupon_unknown then told_coupons.coupon_id else lines.coupon_id end
+            as coupon_id,
+        case when lines.is_coupon_unknown then told_coupons.campaign_id else lines.campaign_id end
+            as campaign_id
     from lines
+    left join told_coupons
+        on
+            lines.is_coupon_unknown
+            and lines.order_key = told_coupons.order_key
+            and lines.line_id = told_coupons.line_id
     left join outdated
         on
             lines.order_key = outdated.order_key

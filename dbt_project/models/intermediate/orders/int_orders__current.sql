@@ -8,8 +8,8 @@ with run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
 
-source_ranks as (
-    select * from {{ ref('source_ranks') }}
+sources as (
+    {{ ranked_sources(ref('int_orders__unioned')) }}
 ),
 
 order_statuses as (
@@ -18,40 +18,29 @@ order_statuses as (
 
 versions as (
     select
-        order_key, brand, platform, shop, order_id, buyer_id, native_status, created_at, paid_at,
-        shipped_at, signed_at, ended_at, cast(null as timestamp) as finished_at,
-        cast(null as timestamp) as closed_at, modified_at, cast(null as varchar) as currency,
-        goods_amount, discount_amount, shipping_amount, paid_amount,
-        cast(null as varchar) as store_id, cast(null as varchar) as channel,
-        false as has_store_fields, false as is_gift, false as is_test, record_source, _batch_id,
-        _line, _extracted_at
-    from {{ ref('stg_taobao_top__orders') }}
-    where {{ only_touched('order_key', 'int_orders__touched') }}
-    union all
-    select
-        order_key, brand, platform, shop, order_id, buyer_id, native_status, created_at, paid_at,
-        shipped_at, signed_at, cast(null as timestamp) as ended_at, finished_at, closed_at,
-        modified_at, currency, goods_amount, discount_amount, shipping_amount, paid_amount,
-        store_id, channel, has_store_fields,
+        order_key, brand, platform, shop, order_id, buyer_id, native_status, status_set,
+        created_at, paid_at, shipped_at, signed_at, ended_at, finished_at, closed_at, modified_at,
+        currency, goods_amount, discount_amount, shipping_amount, paid_amount, store_id, channel,
+        has_store_fields,
         -- Somebody else receives it: it is a gift even if nobody ticked the box.
         is_gift or coalesce(payer_phone_hash <> receiver_phone_hash, false) as is_gift,
         is_test, record_source, _batch_id, _line, _extracted_at
-    from {{ ref('stg_file__orders') }}
+    from {{ ref('int_orders__unioned') }}
     where {{ only_touched('order_key', 'int_orders__touched') }}
 ),
 
 ranked as (
     select
         versions.*,
-        source_ranks.source_rank,
+        sources.source_rank,
         order_statuses.end_means,
         coalesce(order_statuses.implies_paid, false) as implies_paid
     from versions
-    left join source_ranks
-        on versions.record_source = source_ranks.record_source
+    left join sources
+        on versions.record_source = sources.record_source
     left join order_statuses
         on
-            versions.record_source = order_statuses.record_source
+            versions.status_set = order_statuses.status_set
             and versions.native_status = order_statuses.native_status
 ),
 
@@ -77,7 +66,8 @@ newest_signings as (
 ),
 
 newest_goods as (
-    select order_key, goods_amount, discount_amount, shipping_amount
+    select
+        order_key, goods_amount, discount_amount, shipping_amount, record_source, _batch_id, _line
     from ranked
     where coalesce(goods_amount, discount_amount, shipping_amount) is not null
     qualify row_number() over (partition by order_key order by {{ newest_first() }}) = 1
@@ -146,6 +136,13 @@ merged as (
         cast(coalesce(newest_goods.discount_amount, 0) as decimal(18, 2)) as discount_amount,
         cast(coalesce(newest_goods.shipping_amount, 0) as decimal(18, 2)) as shipping_amount,
         cast(coalesce(newest.paid_amount, 0) as decimal(18, 2)) as payable_amount,
+        newest.paid_amount is not null as has_paid_amount,
+        newest_goods.discount_amount is not null and newest_goods.shipping_amount is not null
+            as has_all_amounts,
+        newest_goods.record_source = newest.record_source
+        and newest_goods._batch_id = newest._batch_id
+        and newest_goods._line = newest._line
+            as has_amounts_of_one_version,
         newest_store_fields.store_id,
         newest_store_fields.channel,
         coalesce(newest_store_fields.is_gift, false) as is_gift,
@@ -164,6 +161,16 @@ merged as (
             newest.brand = run_shops.brand
             and newest.platform = run_shops.platform
             and newest.shop = run_shops.shop
+),
+
+-- Goods less discount plus postage is what is paid, or the order says by how much it is not.
+reconciled as (
+    select
+        *,
+        cast(
+            payable_amount - (goods_amount - discount_amount + shipping_amount) as decimal(18, 2)
+        ) as unreconciled_amount
+    from merged
 )
 
 select
@@ -187,6 +194,15 @@ select
     discount_amount,
     shipping_amount,
     payable_amount,
+    unreconciled_amount,
+    -- The first cause in this order is told.
+    case
+        when unreconciled_amount = 0 then 'none'
+        when not has_paid_amount then 'paid_amount_missing'
+        when not has_all_amounts then 'amounts_incomplete'
+        when not has_amounts_of_one_version then 'amounts_of_another_version'
+        else 'source_does_not_add_up'
+    end as unreconciled_reason,
     store_id,
     channel,
     is_gift,
@@ -194,4 +210,4 @@ select
     record_source,
     _batch_id,
     _line
-from merged
+from reconciled

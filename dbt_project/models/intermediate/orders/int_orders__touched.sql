@@ -11,25 +11,15 @@ pending_batches as (
 order_versions as (
     select
         order_key, customer_key, brand, platform, shop, _batch_id, created_at, paid_at, shipped_at,
-        signed_at, ended_at as finished_at, ended_at as closed_at, modified_at
-    from {{ ref('stg_taobao_top__orders') }}
-    union all
-    select
-        order_key, customer_key, brand, platform, shop, _batch_id, created_at, paid_at, shipped_at,
-        signed_at, finished_at, closed_at, modified_at
-    from {{ ref('stg_file__orders') }}
+        signed_at, ended_at, finished_at, closed_at, modified_at
+    from {{ ref('int_orders__unioned') }}
 ),
 
 refund_versions as (
     select
         refund_key, order_key, brand, platform, shop, _batch_id, created_at, refunded_at,
         modified_at
-    from {{ ref('stg_taobao_top__refunds') }}
-    union all
-    select
-        refund_key, order_key, brand, platform, shop, _batch_id, created_at, refunded_at,
-        modified_at
-    from {{ ref('stg_file__refunds') }}
+    from {{ ref('int_refunds__unioned') }}
 ),
 
 -- Whatever a version says may be what shows tonight, so every version's instants count.
@@ -48,6 +38,7 @@ touched_by_order as (
         or {{ became_visible('order_versions.paid_at') }}
         or {{ became_visible('order_versions.shipped_at') }}
         or {{ became_visible('order_versions.signed_at') }}
+        or {{ became_visible('order_versions.ended_at') }}
         or {{ became_visible('order_versions.finished_at') }}
         or {{ became_visible('order_versions.closed_at') }}
         or {{ became_visible('order_versions.modified_at') }}
@@ -55,7 +46,7 @@ touched_by_order as (
 
 touched_by_line as (
     select order_key
-    from {{ ref('stg_file__order_lines') }}
+    from {{ ref('int_order_lines__unioned') }}
     where _batch_id in (select pending_batches.batch_id from pending_batches)
 ),
 
@@ -79,6 +70,41 @@ touched_by_refund as (
     select order_key
     from refund_versions
     where refund_key in (select touched_refunds.refund_key from touched_refunds)
+),
+
+touched_reviews as (
+    select reviews.review_key
+    from {{ ref('int_reviews__unioned') }} as reviews
+    inner join run_shops
+        on
+            reviews.brand = run_shops.brand
+            and reviews.platform = run_shops.platform
+            and reviews.shop = run_shops.shop
+    where
+        reviews._batch_id in (select pending_batches.batch_id from pending_batches)
+        or {{ became_visible('reviews.created_at') }}
+),
+
+-- So must a review.
+touched_by_review as (
+    select order_key
+    from {{ ref('int_reviews__unioned') }}
+    where
+        order_id is not null
+        and review_key in (select touched_reviews.review_key from touched_reviews)
+),
+
+touched_by_parcel as (
+    select events.order_key
+    from {{ ref('int_logistics_events__unioned') }} as events
+    inner join run_shops
+        on
+            events.brand = run_shops.brand
+            and events.platform = run_shops.platform
+            and events.shop = run_shops.shop
+    where
+        events._batch_id in (select pending_batches.batch_id from pending_batches)
+        or {{ became_visible('events.event_at') }}
 ),
 
 -- Orders stop or start counting when their buyer becomes, or no longer is, one of the staff.
@@ -111,6 +137,10 @@ touched as (
     select order_key from touched_by_line
     union all
     select order_key from touched_by_refund
+    union all
+    select order_key from touched_by_review
+    union all
+    select order_key from touched_by_parcel
     union all
     select order_key from touched_by_employee
 )

@@ -1,7 +1,7 @@
 {{ config(meta={'touched_relation': 'int_orders__touched', 'touched_key': 'order_key'}) }}
 
-with source_ranks as (
-    select * from {{ ref('source_ranks') }}
+with sources as (
+    {{ ranked_sources(ref('int_refunds__unioned')) }}
 ),
 
 refund_statuses as (
@@ -11,40 +11,29 @@ refund_statuses as (
 -- All versions of a refund are weighed together, even those that named another order.
 touched_refunds as (
     select refund_key
-    from {{ ref('stg_taobao_top__refunds') }}
-    where {{ only_touched('order_key', 'int_orders__touched') }}
-    union all
-    select refund_key
-    from {{ ref('stg_file__refunds') }}
+    from {{ ref('int_refunds__unioned') }}
     where {{ only_touched('order_key', 'int_orders__touched') }}
 ),
 
 versions as (
     select
-        refund_key, brand, platform, shop, refund_id, order_key, line_id, native_status,
+        refund_key, brand, platform, shop, refund_id, order_key, line_id, native_status, status_set,
         created_at, refunded_at, modified_at, refund_amount, reason, is_return_goods,
         record_source, _batch_id, _line, _extracted_at
-    from {{ ref('stg_taobao_top__refunds') }}
-    where refund_key in (select touched_refunds.refund_key from touched_refunds)
-    union all
-    select
-        refund_key, brand, platform, shop, refund_id, order_key, line_id, native_status,
-        created_at, refunded_at, modified_at, refund_amount, reason, is_return_goods,
-        record_source, _batch_id, _line, _extracted_at
-    from {{ ref('stg_file__refunds') }}
+    from {{ ref('int_refunds__unioned') }}
     where refund_key in (select touched_refunds.refund_key from touched_refunds)
 ),
 
 ranked as (
     select
         versions.*,
-        source_ranks.source_rank,
+        sources.source_rank,
         refund_statuses.refund_status
     from versions
-    left join source_ranks on versions.record_source = source_ranks.record_source
+    left join sources on versions.record_source = sources.record_source
     left join refund_statuses
         on
-            versions.record_source = refund_statuses.record_source
+            versions.status_set = refund_statuses.status_set
             and versions.native_status = refund_statuses.native_status
 ),
 
@@ -54,7 +43,7 @@ newest as (
     qualify row_number() over (partition by refund_key order by {{ newest_first() }}) = 1
 ),
 
--- Taobao does not say when the money went back: it is when the refund first stood as succeeded.
+-- Not every platform says when the money went back: then it is when the refund first succeeded.
 -- Versions after that one (a remark, say) do not move it.
 first_successes as (
     select refund_key, min(modified_at) as succeeded_at

@@ -29,6 +29,8 @@ visible_orders as (
         orders.discount_amount,
         orders.shipping_amount,
         orders.payable_amount,
+        orders.unreconciled_amount,
+        orders.unreconciled_reason,
         orders.store_id,
         orders.channel,
         orders.is_gift,
@@ -161,6 +163,9 @@ select
     cast(
         measured_orders.paid_amount - measured_orders.refunded_amount as decimal(18, 2)
     ) as net_amount,
+    measured_orders.unreconciled_amount = 0 as is_reconciled,
+    measured_orders.unreconciled_amount,
+    measured_orders.unreconciled_reason,
     cast(coalesce(lines_of_orders.line_count, 0) as bigint) as line_count,
     cast(coalesce(lines_of_orders.item_quantity, 0) as decimal(18, 3)) as item_quantity,
     cast(coalesce(lines_of_orders.discounted_line_count, 0) as bigint) as discounted_line_count,

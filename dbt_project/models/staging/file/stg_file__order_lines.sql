@@ -61,6 +61,7 @@ select
     coupon_id,
     campaign_id,
     modified_at,
+    'file' as record_source,
     _batch_id,
     _line,
     _extracted_at

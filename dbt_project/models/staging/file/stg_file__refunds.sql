@@ -52,6 +52,7 @@ select
     line_id,
     buyer_id,
     native_status,
+    'canonical' as status_set,
     created_at,
     refunded_at,
     coalesce(modified_at, greatest(created_at, refunded_at)) as modified_at,

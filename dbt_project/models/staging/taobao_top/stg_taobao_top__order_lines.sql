@@ -92,7 +92,11 @@ select
     goods_amount,
     cast(goods_amount - paid_amount as decimal(18, 2)) as discount_amount,
     paid_amount,
+    -- The platform names neither the coupon nor the campaign behind a line's discount.
+    cast(null as varchar) as coupon_id,
+    cast(null as varchar) as campaign_id,
     modified_at,
+    'taobao_top' as record_source,
     _batch_id,
     _line,
     _extracted_at

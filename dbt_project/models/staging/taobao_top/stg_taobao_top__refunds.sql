@@ -42,6 +42,7 @@ select
     line_id,
     buyer_id,
     native_status,
+    'taobao' as status_set,
     created_at,
     -- The platform does not say when the money went back: see int_refunds__current.
     cast(null as timestamp) as refunded_at,
