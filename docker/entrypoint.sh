@@ -27,11 +27,15 @@ sandbox)
     # With the inbox, the shop's first nine months come as file drops.
     exec python -m regulars.sandbox serve --inbox "$REGULARS_DATA_DIR/inbox"
     ;;
+receive)
+    # All addresses of the container: what reaches it is what Compose publishes.
+    exec regulars receive --host 0.0.0.0 --port 8791
+    ;;
 regulars)
     exec "$@"
     ;;
 *)
-    echo "usage: entrypoint.sh prepare|api-server|scheduler|dag-processor|sandbox|regulars …" >&2
+    echo "usage: entrypoint.sh prepare|api-server|scheduler|dag-processor|sandbox|receive|regulars …" >&2
     exit 64
     ;;
 esac

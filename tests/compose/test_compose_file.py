@@ -16,7 +16,7 @@ from tests.compose.composition import ROOT, composition, interpolate, references
 
 SCHEMA = Path(check_jsonschema.__file__).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
 SECRET = re.compile(r"PASS|SECRET|KEY|TOKEN|CONN|URL", re.IGNORECASE)
-OURS = ("prepare", "api-server", "scheduler", "dag-processor", "sandbox")
+OURS = ("prepare", "api-server", "scheduler", "dag-processor", "sandbox", "receive")
 CHOSEN = {"POSTGRES_PASSWORD": "pg", "RABBITMQ_PASSWORD": "mq"}
 
 
@@ -89,8 +89,17 @@ def test_the_sandbox_is_a_profile_on_a_loopback_nobody_else_reaches() -> None:
     assert not [
         name
         for name in composition()["services"]
-        if name != "sandbox" and "profiles" in service(name)
+        if name not in ("sandbox", "receive") and "profiles" in service(name)
     ]
+
+
+def test_receiving_is_off_until_somebody_asks_for_it() -> None:
+    receive = service("receive")
+    assert receive["profiles"] == ["receive"]
+    assert receive["depends_on"] == {
+        "postgres": {"condition": "service_healthy"},
+        "prepare": {"condition": "service_completed_successfully"},
+    }
 
 
 def test_published_ports_stay_on_this_host() -> None:

@@ -19,6 +19,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from regulars.state.migrations import STEPS
 from tests.compose.composition import ROOT, composition
 from tests.servers import POSTGRESQL_URL, RABBITMQ_URL, postgresql_database  # noqa: F401
 
@@ -177,7 +178,8 @@ def test_services_become_healthy_and_stop_when_asked(host: Host) -> None:
     assert prepared.returncode == 0, prepared.stdout[-2000:] + prepared.stderr[-2000:]
     environment = host.environment("prepare")
     with psycopg.connect(environment["REGULARS_STATE_URL"]) as connection:
-        assert connection.execute("select count(*) from schema_version").fetchone() == (1,)
+        applied = connection.execute("select count(*) from schema_version").fetchone()
+    assert applied == (len(STEPS),)
     airflow_url = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
     with psycopg.connect(airflow_url) as connection:
         slots = connection.execute("select slots from slot_pool where pool = 'warehouse'")
