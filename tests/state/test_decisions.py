@@ -346,3 +346,16 @@ def test_a_commit_killed_at_any_point_is_whole_or_nothing(state: StateStore) -> 
     heads = state.stream_heads()
     numbers = [row["seq"] for row in decided(state)]
     assert numbers == list(range(1, heads["state__decisions"] + 1))
+
+
+def test_decisions_are_found_by_their_message_ids(state: StateStore) -> None:
+    run_id = state.nights.open(DAY).run_id
+    rows = [proposal(1), held_out(2), suppressed(3)]
+    state.commit_decisions(run_id, "gift", rows)
+    wanted = [row["message_id"] for row in rows]
+    found = state.ledger.find([*wanted, wanted[0], "0" * 32])
+    assert {key: one.outcome for key, one in found.items()} == dict(
+        zip(wanted, ("send", "holdout", "suppressed"), strict=True)
+    )
+    assert state.ledger.find([]) == {}
+    assert state.ledger.find(f"{number:032x}" for number in range(5000)) == {}

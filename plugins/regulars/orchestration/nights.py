@@ -45,7 +45,7 @@ BACKFILL_LANDING_DOC = _doc("backfill_landing")
 
 @cache
 def _shops() -> ShopsFile:
-    return load_shops(current_settings().config_dir)
+    return load_shops(current_settings().shops_path)
 
 
 def calendar_zone() -> ZoneInfo:

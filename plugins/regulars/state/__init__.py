@@ -7,6 +7,7 @@ from regulars.state.decisions import (
     MessageEvent,
     SentMessage,
 )
+from regulars.state.erasures import ERASED, TOMBSTONES, ErasedDigest, ErasedKeys, Erasure
 from regulars.state.facts import ThresholdVersion
 from regulars.state.lease import Lease
 from regulars.state.nights import Night, Watermark, run_id_of
@@ -15,10 +16,15 @@ from regulars.state.store import StateStore
 from regulars.state.streams import STREAMS
 
 __all__ = [
+    "ERASED",
     "STREAMS",
+    "TOMBSTONES",
     "CommitResult",
     "ConsentRecord",
     "Decision",
+    "ErasedDigest",
+    "ErasedKeys",
+    "Erasure",
     "Lease",
     "MessageEvent",
     "Night",

@@ -21,6 +21,7 @@ from regulars.state.nights import CHUNK
 from regulars.state.proposals import Proposal, digest_of, read_proposals
 from regulars.state.schema import (
     batch_exits,
+    batch_scrubs,
     decision_batches,
     decisions,
     deferrals,
@@ -176,7 +177,7 @@ class Ledger:
             _insert_batch(connection, result, now)
             _insert_considered(connection, run_id, considered)
             sends = [row.message_id for row in considered if row.outcome == "send"]
-            _append_events(
+            append_events(
                 connection,
                 [MessageEvent(id_, COMMITTED, occurred_at or now, run_id) for id_ in sends],
             )
@@ -194,11 +195,12 @@ class Ledger:
             return sorted(connection.execute(query).scalars())
 
     def verify(self, run_id: str, campaign: str) -> bool:
-        """Whether the stored rows of a batch still have the sha256 they were frozen with."""
+        """Whether the stored rows of a batch still have the sha256 they were frozen with.
+
+        Where somebody was erased since, the sha256 that the erasure left it with counts.
+        """
         with self._database.reading() as connection:
-            frozen = _frozen_result(connection, run_id, campaign)
-            rows = _stored_proposals(connection, run_id, campaign)
-        return frozen is not None and frozen.sha256 == digest_of(rows)
+            return is_intact(connection, run_id, campaign)
 
     def unsettled_batches(self) -> list[tuple[str, str]]:
         """(run_id, campaign) of batches whose messages have not all passed the exit, sorted."""
@@ -237,6 +239,15 @@ class Ledger:
             & decisions.c.outcome.in_(("send", "holdout"))
             & decisions.c.contact_hash.in_(hashes)
         )
+
+    def find(self, message_ids: Iterable[str]) -> dict[str, Decision]:
+        """The decisions with these message ids; ids that were never decided are left out."""
+        ids = sorted(set(message_ids))
+        return {
+            decision.message_id: decision
+            for start in range(0, len(ids), CHUNK)
+            for decision in self._decisions(decisions.c.message_id.in_(ids[start : start + CHUNK]))
+        }
 
     def _decisions(self, condition: ColumnElement[bool]) -> list[Decision]:
         columns = [column for column in decisions.c if column.name != "seq"]
@@ -287,7 +298,7 @@ class Ledger:
         if not wanted:
             return 0
         with self._database.writing() as connection:
-            return _append_events(connection, wanted)
+            return append_events(connection, wanted)
 
     def settle(self, run_id: str, campaign: str) -> tuple[int, int]:
         """Record that every message of a batch has passed the exit.
@@ -438,7 +449,27 @@ def _stored_proposals(connection: Connection, run_id: str, campaign: str) -> lis
     return sorted(found, key=lambda proposal: proposal.message_id)
 
 
-def _append_events(connection: Connection, events: Sequence[MessageEvent]) -> int:
+def is_intact(connection: Connection, run_id: str, campaign: str) -> bool:
+    """Whether a frozen batch is what it was frozen as, apart from who was erased from it."""
+    frozen = _frozen_result(connection, run_id, campaign)
+    if frozen is None:
+        return False
+    scrubbed = connection.execute(
+        select(batch_scrubs.c.sha256)
+        .where(batch_scrubs.c.run_id == run_id, batch_scrubs.c.campaign == campaign)
+        .order_by(batch_scrubs.c.erasure_id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return stored_digest(connection, run_id, campaign) == (scrubbed or frozen.sha256)
+
+
+def stored_digest(connection: Connection, run_id: str, campaign: str) -> str:
+    """SHA-256 over the canonical rows of a batch as they are stored."""
+    return digest_of(_stored_proposals(connection, run_id, campaign))
+
+
+def append_events(connection: Connection, events: Sequence[MessageEvent]) -> int:
+    """Append those of the events that are new, in a write transaction; how many."""
     known: set[tuple[str, object]] = set()
     ids = sorted({event.message_id for event in events})
     for start in range(0, len(ids), CHUNK):

@@ -16,7 +16,7 @@ from regulars.errors import StateError
 from regulars.state.database import Database
 from regulars.state.schema import schema_version
 
-APPEND_ONLY = (
+_APPEND_ONLY_1 = (
     "decision_batches",
     "decisions",
     "deferrals",
@@ -25,7 +25,20 @@ APPEND_ONLY = (
     "refusals",
     "threshold_versions",
 )
-"""Tables whose rows nobody may change or delete; triggers keep it so."""
+_APPEND_ONLY_2 = ("erasures", "tombstones", "erasure_audits", "batch_scrubs", "erased_digests")
+
+APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2)
+"""Tables whose rows nobody may change or delete; triggers keep it so.
+
+One change is let through, and only the database knows how to make it: an erasure may take a person
+out of a decision, a deferral or a refusal. Everything else of the row must stay as it is.
+"""
+
+ERASED_KEY = "00000000-0000-0000-0000-000000000000"
+"""What stands in the ledger for whoever was erased."""
+
+ERASED_OCCASION = "erased"
+"""What stands for an occasion that may have been a person's order."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +205,92 @@ _STEPS_SQL_1 = (
     recorded_at timestamp not null)""",
 )
 
+_STEPS_SQL_2 = (
+    "insert into stream_heads (stream, head) values ('state__tombstones', 0)",
+    """create table erasures (
+    erasure_id text primary key,
+    route text not null,
+    request text not null,
+    requested_by text not null,
+    recorded_at timestamp not null,
+    state_counts text not null)""",
+    """create table tombstones (
+    seq bigint primary key,
+    erasure_id text not null references erasures (erasure_id),
+    kind text not null check (kind in ('customer', 'member', 'order', 'message', 'contact')),
+    key text not null,
+    recorded_at timestamp not null,
+    unique (kind, key))""",
+    "create index tombstones_by_erasure on tombstones (erasure_id)",
+    """create table erasure_audits (
+    erasure_id text primary key references erasures (erasure_id),
+    counts text not null,
+    finished_at timestamp not null)""",
+    """create table batch_scrubs (
+    run_id text not null,
+    campaign text not null,
+    erasure_id text not null references erasures (erasure_id),
+    sha256 text not null,
+    primary key (run_id, campaign, erasure_id),
+    foreign key (run_id, campaign) references decision_batches (run_id, campaign))""",
+    """create table erased_digests (
+    run_id text not null,
+    tombstone_head bigint not null,
+    basis text not null check (basis in ('rewritten', 'rebuilt')),
+    digest text not null,
+    tables text not null,
+    recorded_at timestamp not null,
+    primary key (run_id, tombstone_head, basis))""",
+)
+
+_DECIDED_2 = (
+    *("message_id", "run_id", "campaign", "brand", "platform", "shop", "channel", "purpose"),
+    *("outcome", "arm", "reason", "bucket", "decided_on", "planned_at", "coupon_code"),
+    *("coupon_amount", "template"),
+)
+_ERASED_DECISION_2 = (
+    f"new.member_key = '{ERASED_KEY}' and new.customer_key = '{ERASED_KEY}' "
+    f"and new.occasion = '{ERASED_OCCASION}' "
+    "and new.contact_ref is null and new.contact_hash is null"
+)
+_SCRUBBED_2: dict[str, tuple[tuple[str, ...], str]] = {
+    "decisions": (("seq", *_DECIDED_2), _ERASED_DECISION_2),
+    "deferrals": (_DECIDED_2, _ERASED_DECISION_2),
+    # Of a refusal the contact's keyed hash stays: it goes on refusing.
+    "refusals": (
+        ("seq", "brand", "channel", "kind", "occurred_at", "evidence"),
+        "new.member_key is not null and old.member_key is not null "
+        "and new.member_key <> old.member_key "
+        "and (new.contact_hash is null) = (old.contact_hash is null) "
+        "and coalesce(new.contact_hash, '') = coalesce(old.contact_hash, '')",
+    ),
+}
+"""Columns that an erasure leaves as they are, and what it makes of the others."""
+
+
+def _sqlite_scrub(table: str) -> tuple[str, str]:
+    kept, erased = _SCRUBBED_2[table]
+    unchanged = " and ".join(f"new.{column} is old.{column}" for column in kept)
+    return (
+        f"drop trigger {table}_no_update",
+        f"create trigger {table}_no_update before update on {table} "
+        f"when not ({erased} and {unchanged}) "
+        f"begin select raise(abort, '{table} is append-only'); end",
+    )
+
+
+def _postgresql_scrub(table: str) -> tuple[str, ...]:
+    kept, erased = _SCRUBBED_2[table]
+    unchanged = " and ".join(f"new.{column} is not distinct from old.{column}" for column in kept)
+    return (
+        f"drop trigger {table}_append_only on {table}",
+        f"create trigger {table}_append_only before delete or truncate on {table} "
+        "for each statement execute function regulars_append_only()",
+        f"create trigger {table}_only_scrub before update on {table} for each row "
+        f"when (not ({erased} and {unchanged})) execute function regulars_append_only()",
+    )
+
+
 STEPS: tuple[Step, ...] = (
     Step(
         version=1,
@@ -200,7 +299,7 @@ STEPS: tuple[Step, ...] = (
         sqlite=tuple(
             f"create trigger {table}_no_{verb} before {verb} on {table} "
             f"begin select raise(abort, '{table} is append-only'); end"
-            for table in APPEND_ONLY
+            for table in _APPEND_ONLY_1
             for verb in ("update", "delete")
         ),
         postgresql=(
@@ -209,8 +308,30 @@ STEPS: tuple[Step, ...] = (
             *(
                 f"create trigger {table}_append_only before update or delete or truncate "
                 f"on {table} for each statement execute function regulars_append_only()"
-                for table in APPEND_ONLY
+                for table in _APPEND_ONLY_1
             ),
+        ),
+    ),
+    Step(
+        version=2,
+        name="erasures, tombstones and what they leave of the ledger",
+        statements=_STEPS_SQL_2,
+        sqlite=(
+            *(
+                f"create trigger {table}_no_{verb} before {verb} on {table} "
+                f"begin select raise(abort, '{table} is append-only'); end"
+                for table in _APPEND_ONLY_2
+                for verb in ("update", "delete")
+            ),
+            *(statement for table in _SCRUBBED_2 for statement in _sqlite_scrub(table)),
+        ),
+        postgresql=(
+            *(
+                f"create trigger {table}_append_only before update or delete or truncate "
+                f"on {table} for each statement execute function regulars_append_only()"
+                for table in _APPEND_ONLY_2
+            ),
+            *(statement for table in _SCRUBBED_2 for statement in _postgresql_scrub(table)),
         ),
     ),
 )

@@ -242,6 +242,55 @@ facts = Table(
     Column("recorded_at", Instant, nullable=False),
 )
 
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("erasure_id", Text, primary_key=True),
+    Column("route", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("state_counts", Text, nullable=False),
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("erasure_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+)
+
+erasure_audits = Table(
+    "erasure_audits",
+    metadata,
+    Column("erasure_id", Text, primary_key=True),
+    Column("counts", Text, nullable=False),
+    Column("finished_at", Instant, nullable=False),
+)
+
+batch_scrubs = Table(
+    "batch_scrubs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("campaign", Text, primary_key=True),
+    Column("erasure_id", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+)
+
+erased_digests = Table(
+    "erased_digests",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("tombstone_head", BigInteger, primary_key=True, autoincrement=False),
+    Column("basis", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("tables", Text, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+)
+
 schema_version = Table(
     "schema_version",
     metadata,

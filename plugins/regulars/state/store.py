@@ -7,6 +7,7 @@ from typing import Any
 from regulars.state.consent import ConsentLedger
 from regulars.state.database import Database
 from regulars.state.decisions import CommitResult, Ledger
+from regulars.state.erasures import Erasures
 from regulars.state.facts import Facts, Thresholds
 from regulars.state.lease import RunLease
 from regulars.state.migrations import migrate
@@ -30,6 +31,7 @@ class StateStore:
         watermarks: how far each stream of each shop was read.
         ledger: decisions and message events.
         consent: refusals and consents.
+        erasures: who was erased, as keys that name nobody.
         thresholds: versions of cut points.
         facts: small named JSON values.
 
@@ -52,6 +54,7 @@ class StateStore:
         self.watermarks = Watermarks(self._database)
         self.ledger = Ledger(self._database, clock)
         self.consent = ConsentLedger(self._database)
+        self.erasures = Erasures(self._database, clock)
         self.thresholds = Thresholds(self._database)
         self.facts = Facts(self._database, clock)
 

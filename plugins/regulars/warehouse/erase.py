@@ -1,0 +1,246 @@
+"""Taking a person's rows out of what has been published.
+
+A published version is never written again, and DuckDB leaves deleted rows in their file. So a
+version that holds a row of the person is replaced by a new file that never held one, under a name
+of its own, and the old one is removed. A reader who has the old one open keeps it until they
+close it; nobody sees half of one.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from os import utime
+from pathlib import Path
+from uuid import UUID
+
+import duckdb
+import pyarrow as pa
+
+from regulars.errors import WarehouseError
+from regulars.settings import Settings
+from regulars.warehouse.publish import (
+    NOT_CONTENT,
+    Publication,
+    digest_marts,
+    digest_of,
+    digest_tables,
+    fsync,
+    point_to,
+    read_publication,
+)
+
+PERSON_COLUMNS = frozenset({"customer_key", "member_key", "order_key"})
+"""A mart with one of these has a row per person, order or message; any other counts many."""
+
+RELATIVE_COLUMNS = frozenset(
+    {"recency_bit", "frequency_bit", "monetary_bit", "rfm_class", "rfm_class_zh"}
+)
+"""How a person stands to the mean of all: it moves for others when somebody is erased."""
+
+_VERSION = re.compile(r"marts-(?P<run>.+?)-\d+(?:-erased-\d+)?\.duckdb")
+_RESTATED = re.compile(r"marts-(?P<run>.+)\.duckdb")
+
+
+@dataclass(frozen=True)
+class Content:
+    """What marts hold, in the form in which two of them are compared after an erasure.
+
+    Attributes:
+        digest: of the whole.
+        tables: digest of each table; under ``<table>:own`` that of the rows as far as they tell of
+            their person alone.
+        persons: names, out of ``tables``, of what must be the same for everybody else.
+    """
+
+    digest: str
+    tables: dict[str, str]
+    persons: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A published file from which a person was taken.
+
+    Attributes:
+        run_id: the run it shows.
+        file: its new path.
+        removed: rows taken out, over all tables.
+        content: what it holds now.
+        rows: rows per table now.
+    """
+
+    run_id: str
+    file: Path
+    removed: int
+    content: Content
+    rows: dict[str, int]
+
+
+def published_files(settings: Settings) -> list[Path]:
+    """Every published file, the one that the pointer shows first, then the newest, restated last.
+
+    A run that was published more than once is so met in its newest version first.
+    """
+    current = (settings.published_dir / "current.duckdb").resolve()
+    versions = sorted(
+        settings.published_dir.glob("marts-*.duckdb"),
+        key=lambda path: (path.resolve() == current, path.stat().st_mtime_ns, path.name),
+        reverse=True,
+    )
+    return [*versions, *sorted((settings.published_dir / "restated").glob("marts-*.duckdb"))]
+
+
+def rewrite_published(
+    settings: Settings, keys: Iterable[UUID], head: int
+) -> Iterator[tuple[Path, Rewritten]]:
+    """Make a clean copy of each published file that holds a row of the person.
+
+    Yields each old path and its clean copy, which stands complete and on disk. Call
+    :func:`replace_published` for it when whatever must be recorded of it is recorded: a killed
+    erasure then finds the old file again.
+
+    Args:
+        settings: where they stand.
+        keys: keys of the person's customers, members and orders.
+        head: number of the last tombstone, for the new names.
+
+    Raises:
+        WarehouseError: a file cannot be read or its copy not be written.
+    """
+    wanted = pa.table({"key": pa.array(sorted(map(str, keys)), pa.string())})
+    for path in published_files(settings):
+        found = _rewrite(settings, path, wanted, head)
+        if found is not None:
+            yield path, found
+
+
+def replace_published(settings: Settings, old: Path, new: Rewritten) -> None:
+    """Let the clean copy take the place of the old file, the pointer included."""
+    if old.parent == settings.published_dir:
+        current = read_publication(settings)
+        link = settings.published_dir / "current.duckdb"
+        if current is not None and link.resolve() in (old, new.file):
+            point_to(
+                settings,
+                Publication(
+                    run_id=current.run_id,
+                    as_of_date=current.as_of_date,
+                    file=new.file.name,
+                    digest=new.content.digest,
+                    tables=new.rows,
+                ),
+            )
+        old.unlink(missing_ok=True)
+    else:
+        # A restatement is a run of its own, whose manifest names this file.
+        new.file.replace(old)
+    fsync(old.parent)
+
+
+def _rewrite(settings: Settings, path: Path, keys: pa.Table, head: int) -> Rewritten | None:
+    is_version = path.parent == settings.published_dir
+    named = (_VERSION if is_version else _RESTATED).fullmatch(path.name)
+    if named is None:
+        return None
+    stem = path.stem.partition("-erased-")[0]
+    target = path.with_name(f"{stem}-erased-{head}.duckdb")
+    if not is_version:
+        target = path.with_name(f"{stem}.duckdb.clean")
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    config = {"threads": settings.duckdb_threads, "memory_limit": settings.duckdb_memory_limit}
+    try:
+        with duckdb.connect(config=config) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.register("wanted", keys)
+            connection.execute("create table erased as select key::uuid as key from wanted")
+            connection.execute(f"attach '{path}' as published (read_only)")
+            conditions = dict(_conditions(connection))
+            removed = sum(_count(connection, *one) for one in conditions.items())
+            if not removed:
+                return None
+            connection.execute(f"attach '{part}' as clean")
+            connection.execute("copy from database published to clean (schema)")
+            for name, condition in conditions.items():
+                connection.execute(
+                    f"insert into clean.{name} select * from published.{name} "
+                    f"where not ({condition})"
+                )
+            left = sum(_count(connection, *one, catalog="clean") for one in conditions.items())
+            if left:
+                raise WarehouseError(
+                    f"{left} rows of the person are left in the copy",
+                    where=path.name,
+                    next_step="report this; the old file stands as it was",
+                )
+            content = content_of(connection, "clean")
+            _, rows = digest_marts(connection, "clean")
+            connection.execute("detach clean")
+        stamp = path.stat()
+        utime(part, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        fsync(part)
+        part.replace(target)
+        fsync(target.parent)
+    except (duckdb.Error, OSError) as error:
+        raise WarehouseError(
+            f"a published version could not be rewritten ({type(error).__name__})",
+            where=str(path),
+            next_step="free disk space and repeat the erasure; a version that nobody needs may "
+            "be deleted instead",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return Rewritten(named["run"], target, removed, content, rows)
+
+
+def _conditions(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str]]:
+    """Each published table, quoted, and SQL that is true for the person's rows in it."""
+    rows = connection.execute(
+        """
+        select t.table_schema, t.table_name,
+            list(c.column_name order by c.ordinal_position) filter (where c.data_type = 'UUID')
+        from information_schema.tables as t
+        inner join information_schema.columns as c
+            on t.table_catalog = c.table_catalog
+            and t.table_schema = c.table_schema and t.table_name = c.table_name
+        where t.table_catalog = 'published' and t.table_type = 'BASE TABLE'
+        group by all
+        order by all
+        """
+    ).fetchall()
+    for schema, table, keys in rows:
+        # A key is 128 bits of a hash: wherever it stands, it means that person.
+        parts = [f'coalesce("{name}" in (select key from erased), false)' for name in keys or ()]
+        yield f'"{schema}"."{table}"', " or ".join(parts) or "false"
+
+
+def _count(
+    connection: duckdb.DuckDBPyConnection, name: str, condition: str, catalog: str = "published"
+) -> int:
+    found = connection.execute(
+        f"select count(*) from {catalog}.{name} where {condition}"
+    ).fetchone()
+    return int(found[0]) if found else 0
+
+
+def content_of(connection: duckdb.DuckDBPyConnection, catalog: str) -> Content:
+    """The content of an attached database of marts."""
+    whole = digest_tables(connection, catalog)
+    own = digest_tables(connection, catalog, leave_out=RELATIVE_COLUMNS)
+    rows = connection.execute(
+        "select table_name, column_name from information_schema.columns where table_catalog = ?",
+        [catalog],
+    ).fetchall()
+    persons = {table for table, column in rows if column in PERSON_COLUMNS}
+    return Content(
+        digest=digest_of(whole),
+        tables={name: table.digest for name, table in whole.items()}
+        | {f"{name}:own": own[name].digest for name in persons},
+        persons=frozenset(f"{name}:own" for name in persons),
+    )
+
+
+def altered_tables(reference: Mapping[str, str], found: Mapping[str, str]) -> set[str]:
+    """Names under which the digests differ, or that one side alone has; run metadata left out."""
+    names = (reference.keys() | found.keys()) - NOT_CONTENT
+    return {name for name in names if reference.get(name) != found.get(name)}

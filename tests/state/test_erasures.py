@@ -1,0 +1,220 @@
+"""Erasures in recorded state: one transaction, tombstones that name nobody, counts that add up."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from regulars.errors import StateError
+from regulars.state import (
+    ERASED,
+    TOMBSTONES,
+    ConsentRecord,
+    ErasedDigest,
+    ErasedKeys,
+    MessageEvent,
+    StateStore,
+)
+from regulars.state.database import Database
+from regulars.state.migrations import APPEND_ONLY, ERASED_KEY
+from tests.state.processes import race
+from tests.state.rows import DAY, held_out, member, proposal, suppressed
+
+NOW = datetime(2017, 10, 2, 1, tzinfo=UTC)
+PERSON = ErasedKeys(
+    customers=frozenset({UUID(int=10**6 + 1)}),
+    members=frozenset({member(1)}),
+    orders=frozenset({UUID(int=77)}),
+    contacts=frozenset({"hash_1"}),
+)
+
+
+def decide(state: StateStore) -> tuple[str, str]:
+    """One campaign with everybody's fate in it; the person is member 1, in three messages."""
+    run_id = state.nights.open(DAY).run_id
+    rows = [
+        proposal(1),
+        proposal(1, occasion="left"),
+        suppressed(1, "cap", is_final=False, occasion="later"),
+        proposal(2),
+        held_out(3),
+        suppressed(4),
+    ]
+    state.commit_decisions(run_id, "gift", rows, occurred_at=NOW)
+    [left] = [row for row in state.ledger.unsettled(run_id, "gift") if row.occasion == "left"]
+    state.ledger.append_events([MessageEvent(left.message_id, "exported", NOW, run_id, None, NOW)])
+    return run_id, left.message_id
+
+
+def erase(state: StateStore, wanted: ErasedKeys = PERSON):
+    return state.erasures.record(
+        wanted, route="buyer_id", request="ticket 1", requested_by="somebody", now=NOW
+    )
+
+
+def dump(state_url: str) -> str:
+    """Every value of the ledger, as text."""
+    with Database(state_url).reading() as connection:
+        return "\n".join(
+            str(tuple(row))
+            for table in ("decisions", "deferrals", "refusals", "message_events")
+            for row in connection.execute(text(f"select * from {table}"))
+        )
+
+
+def test_who_was_erased_is_gone_from_the_ledger_and_the_counts_stay(state, state_url) -> None:
+    run_id, left = decide(state)
+    state.consent.record(
+        [
+            ConsentRecord("demo", "hash_1", member(1), "sms", "refusal", NOW, "reply"),
+            ConsentRecord("demo", None, member(1), "sms", "refusal", NOW, "form"),
+        ]
+    )
+    before = state.ledger.result(run_id, "gift")
+    erased = erase(state)
+    assert erased.counts == {
+        "messages_suppressed": 1,
+        "decisions_scrubbed": 2,
+        "deferrals_scrubbed": 1,
+        "refusals_scrubbed": 2,
+    }
+    content = dump(state_url)
+    for gone in (str(member(1)), str(UUID(int=10**6 + 1)), "tok_1", "later"):
+        assert f"'{gone}'" not in content
+    assert f"'{member(2)}'" in content
+    assert state.ledger.result(run_id, "gift") == before
+    assert before.considered == before.sent + before.suppressed + before.holdout == 6
+    assert [row.member_key for row in state.ledger.unsettled(run_id, "gift")] == [member(2)]
+    # What the contact refused stays refused, whoever has it.
+    [kept] = state.consent.about("demo", [], ["hash_1"])
+    assert kept.member_key not in (None, member(1))
+    assert left in content
+
+
+def test_a_batch_counts_as_intact_after_an_erasure_and_not_after_a_change(state, state_url) -> None:
+    run_id, _ = decide(state)
+    assert state.ledger.verify(run_id, "gift")
+    erase(state)
+    assert state.ledger.verify(run_id, "gift")
+    second = ErasedKeys(members=frozenset({member(3)}))
+    erase(state, second)
+    assert state.ledger.verify(run_id, "gift")
+    with Database(state_url).writing() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.execute(text("drop trigger decisions_no_update"))
+        else:
+            connection.execute(text("set session_replication_role = replica"))
+        connection.execute(text("update decisions set arm = 'holdout' where bucket = 5000"))
+    assert not state.ledger.verify(run_id, "gift")
+    erase(state, ErasedKeys(members=frozenset({member(2)})))
+    assert not state.ledger.verify(run_id, "gift"), "an erasure must not launder a change"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update decisions set contact_ref = null, contact_hash = null",
+        f"update decisions set member_key = '{ERASED_KEY}', customer_key = '{ERASED_KEY}', "
+        "occasion = 'erased', contact_ref = null, contact_hash = null, outcome = 'holdout'",
+        "update deferrals set occasion = 'erased'",
+        "update refusals set contact_hash = null",
+        "update refusals set member_key = null",
+        "update refusals set kind = 'consent'",
+        "delete from refusals",
+        "delete from decisions",
+    ],
+)
+def test_the_way_out_of_the_ledger_is_no_wider_than_an_erasure(
+    state, state_url, statement: str
+) -> None:
+    decide(state)
+    state.consent.record(
+        [
+            ConsentRecord("demo", "hash_1", member(1), "sms", "refusal", NOW, "reply"),
+            ConsentRecord("demo", "hash_2", None, "sms", "refusal", NOW, "reply"),
+        ]
+    )
+    with (
+        pytest.raises(StateError, match="append-only"),
+        Database(state_url).writing() as connection,
+    ):
+        connection.execute(text(statement))
+
+
+def test_what_an_erasure_records_cannot_be_changed(state, state_url) -> None:
+    decide(state)
+    erasure = erase(state)
+    state.erasures.finish(erasure.erasure_id, {"vault_rows": 1})
+    state.erasures.record_digest(ErasedDigest("night-1", 4, "rebuilt", "d", {"t": "x"}))
+    for table in APPEND_ONLY[-5:]:
+        column = "run_id" if table in ("batch_scrubs", "erased_digests") else "erasure_id"
+        for statement in (f"update {table} set {column} = 'x'", f"delete from {table}"):
+            with (
+                pytest.raises(StateError, match="append-only"),
+                Database(state_url).writing() as connection,
+            ):
+                connection.execute(text(statement))
+
+
+def test_tombstones_are_numbered_once_and_follow_their_erasure(state) -> None:
+    decide(state)
+    erasure = erase(state)
+    keys = state.erasures.keys()
+    assert keys.covers(PERSON)
+    assert len(keys.messages) == 3, "the person's own messages are known without the ledger"
+    assert keys.head == state.erasures.head() == state.stream_heads()[TOMBSTONES] == 7
+    later = ErasedKeys(orders=frozenset({UUID(int=77), UUID(int=78)}))
+    assert state.erasures.follow(erasure.erasure_id, later) == 1
+    assert state.erasures.keys(erasure_id=erasure.erasure_id).orders == later.orders
+    assert state.erasures.keys(up_to=7) == keys
+    assert state.erasures.erasure_of("order", str(UUID(int=78))) == erasure.erasure_id
+    assert state.erasures.erasure_of("order", str(UUID(int=79))) is None
+
+
+def test_an_erasure_is_unfinished_until_its_audit_and_has_one(state, clock) -> None:
+    first, second = erase(state), erase(state, ErasedKeys(members=frozenset({member(2)})))
+    assert [one.erasure_id for one in state.erasures.unfinished()] == [
+        "erasure-000001",
+        "erasure-000002",
+    ]
+    done = state.erasures.finish(first.erasure_id, {"vault_rows": 2})
+    assert done.counts["vault_rows"] == 2 and done.counts["messages_suppressed"] == 0
+    clock.forward(hours=1)
+    assert state.erasures.finish(first.erasure_id, {"vault_rows": 0}) == done
+    assert state.erasures.unfinished() == [second]
+    assert state.erasures.get(first.erasure_id) == done
+    with pytest.raises(StateError, match="no erasure"):
+        state.erasures.finish("erasure-000009", {})
+
+
+def test_digests_of_a_run_come_newest_first_and_stay(state) -> None:
+    for head, basis, digest in ((3, "rewritten", "a"), (9, "rewritten", "b"), (9, "rebuilt", "c")):
+        found = ErasedDigest("night-1", head, basis, digest, {"fct": digest})
+        state.erasures.record_digest(found)
+    state.erasures.record_digest(ErasedDigest("night-1", 9, "rebuilt", "other", {}))
+    assert [one.digest for one in state.erasures.digests_of("night-1")] == ["c", "b", "a"]
+    assert state.erasures.digests_of("night-2") == []
+
+
+def test_two_erasures_at_once_get_numbers_of_their_own(state, state_url) -> None:
+    def one(number: int):
+        def run() -> str:
+            keys = ErasedKeys(orders=frozenset({UUID(int=number), UUID(int=500)}))
+            return erase(StateStore(state_url), keys).erasure_id
+
+        return run
+
+    found = race(*(one(number) for number in range(1, 5)))
+    assert sorted(found) == [f"erasure-{number:06d}" for number in range(1, 5)]
+    assert state.erasures.head() == 5
+
+
+def test_the_reason_of_a_message_that_waited_is_erased(state, state_url) -> None:
+    decide(state)
+    erase(state)
+    with Database(state_url).reading() as connection:
+        query = "select reason, run_id from message_events where event = 'suppressed_at_exit'"
+        assert [tuple(row) for row in connection.execute(text(query))] == [
+            (ERASED, "erasure-000001")
+        ]
