@@ -8,6 +8,13 @@ BIN := .venv/bin
 REGULARS := $(BIN)/regulars
 PYTEST := $(BIN)/python -m pytest
 
+# PROFILE=name: the shops of config/profiles/name.yml, with data and Airflow of their own.
+ifdef PROFILE
+export REGULARS_SHOPS_FILE := $(CURDIR)/config/profiles/$(PROFILE).yml
+export REGULARS_DATA_DIR := $(CURDIR)/data/profiles/$(PROFILE)
+export AIRFLOW_HOME := $(CURDIR)/.airflow/profiles/$(PROFILE)
+endif
+
 # Containers set it; without bytecode every Airflow process starts four times slower.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -29,6 +36,7 @@ bootstrap: ## Install everything into .venv and write .env; quick when nothing c
 nightly: bootstrap ## Run the next night: extract, build, decide, export
 	@$(REGULARS) nightly $(if $(DATE),--date '$(DATE)') $(if $(NIGHTS),--nights '$(NIGHTS)') $(ARGS)
 ## DATE=2017-10-01 runs that night, NIGHTS=3 runs three in a row
+## PROFILE=all-platforms runs the shops of config/profiles/all-platforms.yml
 
 ui: bootstrap ## Start Airflow and the sandbox shop; Ctrl-C stops both
 	@$(REGULARS) ui $(ARGS)

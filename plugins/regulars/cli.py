@@ -5,13 +5,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from regulars import airflow_home
 from regulars.errors import RegularsError
+
+if TYPE_CHECKING:
+    from regulars.night.persons import Person
 
 app = typer.Typer(
     help="Regulars, the open member warehouse: run nights, look at them, replay them.",
@@ -21,9 +24,15 @@ app = typer.Typer(
 )
 sandbox_app = typer.Typer(help="The sandbox shop: a real order book behind a real protocol.")
 app.add_typer(sandbox_app, name="sandbox", no_args_is_help=True)
-landing_app = typer.Typer(help="What has landed: list, verify.")
+landing_app = typer.Typer(help="What has landed: list, verify, withdraw.")
 app.add_typer(landing_app, name="landing", no_args_is_help=True)
 
+quarantine_app = typer.Typer(help="Records that were refused: list, show, correct and release.")
+app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)
+shops_app = typer.Typer(help="The shops: check their credentials, list what has landed of them.")
+app.add_typer(shops_app, name="shops", no_args_is_help=True)
+
+Batch = Annotated[str, typer.Argument(help="Batch, as `regulars landing list` shows it.")]
 Date = Annotated[str, typer.Argument(help="Business date, as 2017-10-01.")]
 
 
@@ -68,6 +77,21 @@ def ui(
 
     with _told_plainly():
         serve_ui(port, Console())
+
+
+@app.command()
+def receive(
+    host: Annotated[str, typer.Option(help="Address; empty: REGULARS_RECEIVE_HOST.")] = "",
+    port: Annotated[int, typer.Option(help="Port; 0: REGULARS_RECEIVE_PORT.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="Processes.")] = 1,
+) -> None:
+    """Take in what providers push about messages, and people who unsubscribe, until Ctrl-C."""
+    from regulars.receiving.server import serve
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        settings = read_settings()
+        serve(host or settings.receive_host, port or settings.receive_port, workers)
 
 
 @app.command()
@@ -124,6 +148,93 @@ def backfill(
 
 
 @app.command()
+def erase(
+    phone: Annotated[
+        str, typer.Option(help="Mobile number; `-` asks for it, or reads it from standard input.")
+    ] = "",
+    email: Annotated[
+        str, typer.Option(help="E-mail address; `-` asks for it, or reads it from standard input.")
+    ] = "",
+    buyer_id: Annotated[
+        list[str] | None, typer.Option(help="Buyer as SHOP:ID, repeatable; takes only that one.")
+    ] = None,
+    order_id: Annotated[
+        list[str] | None, typer.Option(help="An order of theirs as SHOP:ID, repeatable.")
+    ] = None,
+    member_key: Annotated[list[str] | None, typer.Option(help="Member, repeatable.")] = None,
+    request: Annotated[
+        str, typer.Option(help="Reference of the request, a ticket or a date; no personal data.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Erase whoever is found, unasked.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="End erasures that were interrupted, and nothing else.")
+    ] = False,
+) -> None:
+    """Erase a person everywhere but in landing, and keep them out of every future night."""
+    from regulars.credentials import credentials_from_environment
+    from regulars.night.erasure import Eraser, Given, holder_of, requester
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        eraser = Eraser(
+            read_settings(),
+            credentials_from_environment,
+            holder=holder_of("regulars erase"),
+            requested_by=requester(),
+            pid=os.getpid(),
+        )
+        console = Console()
+        if resume:
+            outcomes = eraser.resume()
+        else:
+            ids = {"buyer_id": buyer_id, "order_id": order_id, "member_key": member_key}
+            given = [
+                *(
+                    Given(kind, _contact(kind, value))
+                    for kind, value in (("phone", phone), ("email", email))
+                    if value
+                ),
+                *(Given(kind, value) for kind, values in ids.items() for value in values or ()),
+            ]
+            if not given:
+                raise typer.BadParameter("say who: --phone -, --email -, --buyer-id SHOP:ID, …")
+            outcomes = [
+                eraser.erase(
+                    tuple(given),
+                    request=request,
+                    confirm=lambda person: _confirmed(person, yes, console),
+                )
+            ]
+        for line in [line for one in outcomes for line in one.lines] or ["nothing is unfinished"]:
+            console.print(line, markup=False, highlight=False)
+
+
+def _contact(kind: str, value: str) -> str:
+    """The contact itself: asked for without an echo when it is not given on the command line."""
+    if value != "-":
+        return value
+    if sys.stdin.isatty():
+        return str(typer.prompt(f"{kind} (not shown)", hide_input=True))
+    return sys.stdin.readline().strip()
+
+
+def _confirmed(person: "Person", yes: bool, console: Console) -> bool:
+    """Name the customers that were found, on the terminal alone, and ask."""
+    for (_, _, shop), buyer in person.customers:
+        console.print(f"found {shop}:{buyer}", markup=False, highlight=False)
+    console.print(
+        f"{len(person.customers)} customers, {len(person.keys.orders)} orders, "
+        f"{person.record_count} landed records",
+        highlight=False,
+    )
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        return False
+    return typer.confirm("Erase them all? This cannot be undone.")
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(help="A query on the published marts.")],
 ) -> None:
@@ -156,6 +267,93 @@ def verify_landing() -> None:
     with _told_plainly():
         if not verify_batches(read_settings(), Console()):
             raise typer.Exit(1)
+
+
+@landing_app.command("withdraw")
+def withdraw_landing(
+    batch: Batch,
+    reason: Annotated[str, typer.Option(help="Why, for whoever finds it; no personal data.")],
+) -> None:
+    """Take a bad batch out of landing; refused once a night was built on it."""
+    from regulars.night.withdrawal import withdraw_batch
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        line = withdraw_batch(read_settings(), batch, reason)
+        Console().print(line, markup=False, highlight=False)
+
+
+@quarantine_app.command("list")
+def list_quarantine() -> None:
+    """Batches of which records still wait, with the commonest reason."""
+    from regulars.night.quarantine import print_quarantine
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        print_quarantine(read_settings(), Console())
+
+
+@quarantine_app.command("show")
+def show_quarantine(
+    batch: Batch, limit: Annotated[int, typer.Option(min=1, help="Records at most.")] = 10
+) -> None:
+    """The waiting records of a batch with their reasons; contacts are tokens, never plain."""
+    from regulars.night.quarantine import print_records
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        print_records(read_settings(), batch, limit, Console())
+
+
+@quarantine_app.command("release")
+def release_quarantine(
+    batch: Batch,
+    line: Annotated[
+        list[int] | None, typer.Option(help="Line to release, repeatable; all that pass without.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Correction as field=value or orders.2.payment=9.90; repeatable."
+        ),
+    ] = None,
+) -> None:
+    """Check records again, with corrections if given, and land those that pass."""
+    from regulars.credentials import credentials_from_environment
+    from regulars.night.quarantine import release_records
+    from regulars.settings import read_settings
+
+    changes = dict(item.partition("=")[::2] for item in set_ or [])
+    with _told_plainly():
+        text = release_records(
+            read_settings(), credentials_from_environment, batch, line or None, changes
+        )
+        Console().print(text, markup=False, highlight=False)
+
+
+@shops_app.command("check")
+def check_shops(
+    shop: Annotated[str, typer.Argument(help="Shop code; all shops without.")] = "",
+) -> None:
+    """Call each shop's platform once and say whether its credentials are accepted."""
+    from regulars.credentials import credentials_from_environment
+    from regulars.night.overview import check_credentials
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        settings = read_settings()
+        if not check_credentials(settings, credentials_from_environment, shop, Console()):
+            raise typer.Exit(1)
+
+
+@shops_app.command("windows")
+def list_windows(shop: Annotated[str, typer.Argument(help="Shop code.")]) -> None:
+    """What of a shop's streams has landed, the watermark, and what never has."""
+    from regulars.night.overview import print_windows
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        print_windows(read_settings(), shop, Console())
 
 
 @sandbox_app.command("serve")

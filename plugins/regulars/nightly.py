@@ -69,7 +69,7 @@ def run_nights(wanted: str, count: int, console: Console) -> bool:
 def _run_one(settings: Settings, wanted: str, screen: Console) -> bool:
     from regulars.orchestration import local
 
-    shops = load_shops(settings.config_dir)
+    shops = load_shops(settings.shops_path)
     state = StateStore(settings.resolved_state_url)
     if wanted:
         day = calendar.parse_date(wanted)

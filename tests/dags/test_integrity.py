@@ -21,7 +21,12 @@ def bag(airflow_database):
 
 
 def test_there_are_dags_and_none_fails_to_import(bag):
-    assert {path.stem for path in FILES} == {"run_night", "replay_night", "backfill_landing"}
+    assert {path.stem for path in FILES} == {
+        "run_night",
+        "replay_night",
+        "backfill_landing",
+        "erase_person",
+    }
     assert not bag.import_errors
 
 

@@ -34,7 +34,7 @@ def batch(shop, stream, good, bad, name):
 
 
 def check(*batches):
-    shop = load_shops(PROJECT_ROOT / "config").shop("demo_grocer")
+    shop = load_shops(PROJECT_ROOT / "config" / "shops.yml").shop("demo_grocer")
     for whole in _per_stream(batches):
         check_quarantine_share(shop, whole)
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from regulars.errors import ConfigError
-from regulars.queues import load_campaigns, load_sending_hours, read_caps
+from regulars.queues import load_campaigns, load_sending_hours, queue_models, read_caps
 from regulars.queues.caps import Cap
 from regulars.shops import load_shops
 
-CONFIG = Path(__file__).resolve().parents[2] / "config"
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "config"
+MODELS = queue_models(ROOT / "dbt_project")
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def spoil(config: Path, name: str, old: str, new: str) -> None:
 
 
 def test_shipped_campaigns_are_the_documented_two() -> None:
-    brands = {brand.brand for brand in load_shops(CONFIG).brands}
-    gift, coupon = load_campaigns(CONFIG, brands)
+    brands = {brand.brand for brand in load_shops(CONFIG / "shops.yml").brands}
+    gift, coupon = load_campaigns(CONFIG, brands, MODELS)
     assert (gift.campaign, gift.trigger_day, gift.catch_up_days) == ("first_month_gift", 30, 3)
     assert (coupon.campaign, coupon.trigger_day) == ("just_silent_coupon", None)
     for campaign in (gift, coupon):
@@ -41,7 +43,7 @@ def test_shipped_campaigns_are_the_documented_two() -> None:
 
 
 def test_the_warehouse_row_has_the_agreed_columns() -> None:
-    row = load_campaigns(CONFIG, {"demo"})[0].warehouse_row()
+    row = load_campaigns(CONFIG, {"demo"}, MODELS)[0].warehouse_row()
     assert set(row) == {
         "campaign",
         "name",
@@ -88,6 +90,7 @@ def test_every_number_of_a_shipped_campaign_says_why() -> None:
         ("brand: demo", "brand: nobody", "brand", 4),
         ("campaign: first_month_gift\n", "campaign: gift\n", "campaign", 2),
         ("template: first_month_gift", "template: missing", "template", 20),
+        ("audience: first_month_gift", "audience: everybody", "audience", 8),
         ("end_date: 2018-09-30", "end_date: 2017-09-30", "end_date", 1),
         ("coupon_code: MONTH5", "coupon_code: null", "coupon_code", 1),
     ],
@@ -97,7 +100,7 @@ def test_a_wrong_entry_is_named_with_file_and_line(
 ) -> None:
     spoil(config, "campaigns/first_month_gift.yml", old, new)
     with pytest.raises(ConfigError) as caught:
-        load_campaigns(config, {"demo"})
+        load_campaigns(config, {"demo"}, MODELS)
     assert field in caught.value.what
     place = re.fullmatch(r".*first_month_gift\.yml:(\d+)", caught.value.where)
     assert place is not None
@@ -107,7 +110,7 @@ def test_a_wrong_entry_is_named_with_file_and_line(
 def test_a_text_that_may_not_be_sent_stops_the_campaign(config: Path) -> None:
     spoil(config, "templates/first_month_gift.txt", "拒收请回复R", "回T退订")
     with pytest.raises(ConfigError, match="拒收请回复R") as caught:
-        load_campaigns(config, {"demo"})
+        load_campaigns(config, {"demo"}, MODELS)
     assert "first_month_gift.txt:1" in caught.value.where
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from regulars.queues.campaigns import load_campaigns, load_sending_hours
+from regulars.queues.campaigns import load_campaigns, load_sending_hours, queue_models
 from regulars.queues.sms import Severity, lint_sms, sms_length, sms_parts
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -83,7 +83,7 @@ def test_missing_nickname_and_mixed_order_are_warned_of() -> None:
 
 def test_shipped_texts_may_be_sent_in_one_part() -> None:
     words = load_sending_hours(CONFIG).forbidden_words
-    for campaign in load_campaigns(CONFIG, {"demo"}):
+    for campaign in load_campaigns(CONFIG, {"demo"}, queue_models(CONFIG.parent / "dbt_project")):
         text = (CONFIG / "templates" / f"{campaign.template}.txt").read_text(encoding="utf-8")
         findings = lint_sms(text, campaign.template_values(), words)
         # Masked platforms give no nickname, so the shipped texts have none.

@@ -9,11 +9,12 @@ from regulars.credentials import CredentialsProvider
 from regulars.errors import NightError
 from regulars.landing import land_stream
 from regulars.night import calendar
+from regulars.night.tokens import RenewedTokens
 from regulars.progress import report
 from regulars.records import Window
 from regulars.settings import Settings
 from regulars.shops import Shop, load_shops
-from regulars.sources import raw_streams
+from regulars.sources import asked_streams
 from regulars.state import StateStore
 from regulars.vault import open_vault
 
@@ -46,7 +47,7 @@ def backfill_day(
         LeaseHeld: a night, or another backfill, is landing.
         RegularsError: a window failed; what could be landed is landed.
     """
-    shop = load_shops(settings.config_dir).shop(shop_code)
+    shop = load_shops(settings.shops_path).shop(shop_code)
     if shop.source == "file":
         raise NightError(
             f"shop {shop.shop} has no API",
@@ -77,10 +78,20 @@ def _land_day(
     counts: list[str],
 ) -> None:
     with open_vault(settings.vault_path, credentials(settings.pii_connection)) as vault:
-        for stream in raw_streams(shop.source):
+        tokens = RenewedTokens(credentials, StateStore(settings.resolved_state_url), vault)
+        for stream in asked_streams(shop):
             window = Window(shop.day_start(day), shop.day_end(day))
             result = land_stream(
-                settings, shop, stream, credentials, clock, window, vault, run_id, report
+                settings,
+                shop,
+                stream,
+                tokens,
+                clock,
+                window,
+                vault,
+                run_id,
+                report,
+                keep_tokens=tokens.keep,
             )
             result.raise_if_failed()
             counts.append(f"{stream} {sum(batch.record_count for batch in result):,}")

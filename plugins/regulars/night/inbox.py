@@ -23,7 +23,7 @@ from regulars.progress import report
 from regulars.records import BatchManifest
 from regulars.settings import Settings
 from regulars.shops import Shop
-from regulars.sources.file.contract import CONTRACT, SOURCE
+from regulars.sources import drop_guide, droppable_models
 from regulars.sources.file.inbox import Drop, find_strays, take_drops
 from regulars.sources.file.reading import UnreadableFile, read_chunks
 from regulars.vault import Vault
@@ -39,7 +39,7 @@ def land_inbox(
     *,
     clock: Clock | None = None,
 ) -> LandingResult:
-    """Land every file that is ready in the shop's inbox, all streams.
+    """Land every file that is ready in the shop's inbox, all streams of all droppable sources.
 
     A file that cannot be read is kept encrypted in quarantine with its reason and named in the
     result; the others land. A file with the same content as one landed before is that batch.
@@ -59,12 +59,14 @@ def land_inbox(
     """
     if not shop.inbox:
         return LandingResult()
-    remove_debris(settings, SOURCE, shop.platform, shop.shop)
+    models = droppable_models()
+    for source in {model.source for model in models.values()}:
+        remove_debris(settings, source, shop.platform, shop.shop)
     landing = _InboxLanding(settings, shop, vault, run_id, window_date, clock or SystemClock())
     with landing_errors(settings.inbox_dir / shop.shop):
-        for drop in take_drops(settings.inbox_dir, shop.shop, CONTRACT):
+        for drop in take_drops(settings.inbox_dir, shop.shop, models):
             progress(landing.land(drop))
-        strays = find_strays(settings.inbox_dir, shop.shop, CONTRACT)
+        strays = find_strays(settings.inbox_dir, shop.shop, models)
     for stray in strays:
         progress(f"not taken from the inbox: {stray}")
     return LandingResult(
@@ -91,6 +93,7 @@ class _InboxLanding:
         self._run_id = run_id
         self._date = window_date
         self._clock = clock
+        self._models = droppable_models()
         self.batches: dict[str, BatchManifest] = {}
         self.known: set[str] = set()
         self.failures: list[LandingFailure] = []
@@ -99,8 +102,9 @@ class _InboxLanding:
         """Land one taken file; a line of progress."""
         shop = self._shop
         sha256 = drop.sha256()
+        source = self._models[drop.stream].source
         known = find_by_content(
-            self._settings, shop.platform, shop.shop, drop.stream, SOURCE, sha256
+            self._settings, shop.platform, shop.shop, drop.stream, source, sha256
         )
         if known is not None:
             drop.finish()
@@ -121,7 +125,7 @@ class _InboxLanding:
         return line
 
     def _write(self, drop: Drop, sha256: str) -> BatchManifest:
-        model = CONTRACT[drop.stream]
+        model = self._models[drop.stream]
         origin = Origin(drop.name, self._clock.now(), sha256=sha256)
         with BatchWriter(self._settings, self._place(drop), self._run_id) as writer:
             columns = ColumnLanding(writer, model, self._vault)
@@ -133,7 +137,8 @@ class _InboxLanding:
 
     def _place(self, drop: Drop) -> Place:
         shop = self._shop
-        return Place(SOURCE, shop.brand, shop.platform, shop.shop, drop.stream, self._date)
+        source = self._models[drop.stream].source
+        return Place(source, shop.brand, shop.platform, shop.shop, drop.stream, self._date)
 
     def _reject(self, drop: Drop, sha256: str, reason: str) -> str:
         """Keep the file encrypted beside the quarantined records, with a note."""
@@ -156,15 +161,15 @@ class _InboxLanding:
         }
         write_durably(folder / f"{name}.rejected.json", orjson.dumps(note) + b"\n")
         drop.finish()
-        return self.fail(drop.stream, drop.name, reason)
+        return self._fail(drop.stream, drop.name, reason)
 
-    def fail(self, stream: str, name: str, reason: str) -> str:
-        """Note what could not be landed; a line of progress."""
-        place = "/".join(part for part in (self._shop.shop, stream, name) if part)
+    def _fail(self, stream: str, name: str, reason: str) -> str:
+        place = f"{self._shop.shop}/{stream}/{name}"
+        guide = drop_guide(self._models[stream].source)
         error = SourceError(
             f"the file was refused as a whole: {reason}",
             where=place,
-            next_step="deliver it again, complete and as docs/reference/file-contract.md says",
+            next_step=f"deliver it again, complete and as {guide} says",
         )
         self.failures.append(LandingFailure(self._shop.shop, stream, name, error))
         return f"{place}: refused, {reason}"

@@ -35,7 +35,11 @@ class RunManifest(BaseModel):
     Attributes:
         batches: every batch the content is built from, in a fixed order.
         state_heads: last sequence number of each stream of recorded state that the run may see.
-        fingerprint: SHA-256 over config/, seeds, models, macros and expectations.
+        fingerprint: SHA-256 over config/, seeds, models, macros and expectations, as they stood
+            when the night decided.
+        published_fingerprint: the same when its marts were published; empty until then. It differs
+            where a night was ended by newer code than it was begun with.
+        published_commit: the commit of the code that published it; empty until then.
         key_id: id of the personal-data key whose hashes stand in the batches.
         visible_until: per shop, the instant (UTC, exclusive) at which its day ``as_of_date`` ends.
         digest: digest of the marts as published; empty until then.
@@ -56,6 +60,8 @@ class RunManifest(BaseModel):
     key_id: str
     digest: str = ""
     published_file: str = ""
+    published_fingerprint: str = ""
+    published_commit: str = ""
 
 
 def date_of(run_id: str) -> date:
@@ -139,6 +145,8 @@ def fingerprint(settings: Settings) -> str:
                 continue
             digest.update(f"{root.name}/{path.relative_to(root)}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
+    if settings.shops_file:
+        digest.update(hashlib.sha256(settings.shops_path.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -1,15 +1,25 @@
 """What there is: nights, publication, lease, batches."""
 
+from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from regulars.errors import LandingError
-from regulars.landing import list_batches, verify
+from regulars.clock import Clock, clock_for
+from regulars.credentials import CredentialsProvider
+from regulars.errors import LandingError, RegularsError
+from regulars.landing import landing_gaps, list_batches, span_text, verify
+from regulars.landing.coverage import covered
 from regulars.night.manifest import read_manifest
+from regulars.night.tokens import RenewedTokens
+from regulars.records import Window
 from regulars.settings import Settings
+from regulars.shops import Shop, load_shops
+from regulars.sources import asked_streams, open_source, renewed_extra
 from regulars.state import StateStore
+from regulars.vault import open_vault
 from regulars.warehouse.publish import read_publication
 
 _NIGHTS_SHOWN = 14
@@ -43,6 +53,71 @@ def print_status(settings: Settings, console: Console) -> None:
     lease = state.lease.current()
     holder = f"{lease.holder} holds it for {lease.run_id}" if lease else "free"
     console.print(f"Lease: {holder}", markup=False, highlight=False)
+
+
+def check_credentials(
+    settings: Settings, credentials: CredentialsProvider, shop_code: str, console: Console
+) -> bool:
+    """Ask each shop's platform for the last hour and say what it answers; True when all accept.
+
+    Nothing lands.
+
+    Raises:
+        ConfigError: there is no such shop.
+    """
+    shops = load_shops(settings.shops_path)
+    chosen = [shops.shop(shop_code)] if shop_code else list(shops.shops)
+    clock = clock_for(settings.clock_url)
+    accepted = True
+    for shop in chosen:
+        if shop.source == "file" or shop.connection is None:
+            console.print(f"{shop.shop}: files only, nothing to check", highlight=False)
+            continue
+        try:
+            with open_vault(settings.vault_path, credentials(settings.pii_connection)) as vault:
+                tokens = RenewedTokens(credentials, StateStore(settings.resolved_state_url), vault)
+                _call_once(shop, tokens, clock)
+            console.print(f"{shop.shop}: {shop.source} accepts the connection", highlight=False)
+        except RegularsError as error:
+            accepted = False
+            console.print(f"{shop.shop}: {error}", markup=False, highlight=False, style="red")
+    return accepted
+
+
+def _call_once(shop: Shop, tokens: RenewedTokens, clock: Clock) -> None:
+    connection = str(shop.connection)
+    with closing(open_source(shop, tokens(connection), clock)) as source:
+        now = clock.now()
+        stream = source.streams()[0]
+        try:
+            for piece in source.windows(shop, stream, Window(now - timedelta(hours=1), now))[-1:]:
+                next(iter(source.iter_records(shop, stream, piece)), None)
+        finally:
+            if renewed := renewed_extra(source):
+                tokens.keep(connection, renewed)
+
+
+def print_windows(settings: Settings, shop_code: str, console: Console) -> None:
+    """Watermark, covered spans and gaps of each of a shop's streams.
+
+    Raises:
+        ConfigError: there is no such shop.
+    """
+    shop = load_shops(settings.shops_path).shop(shop_code)
+    state = StateStore(settings.resolved_state_url)
+    first = shop.day_start(shop.api_from or shop.first_date)
+    for stream in asked_streams(shop) if shop.source != "file" else ():
+        mark = state.watermarks.get(shop.platform, shop.shop, stream)
+        read = f"read until {mark.astimezone(shop.tzinfo).isoformat()}" if mark else "never read"
+        console.print(f"{stream}: {read}", highlight=False)
+        batches = list_batches(settings, source=shop.source, shop=shop.shop, stream=stream)
+        for span in covered(batches):
+            console.print(f"  landed {span_text(shop, span)}", highlight=False)
+        if mark is not None and mark > first:
+            for gap in landing_gaps(settings, shop, stream, Window(first, mark)):
+                console.print(
+                    f"  missing {span_text(shop, gap)}", highlight=False, style="bold red"
+                )
 
 
 def print_rows(names: list[str], rows: list[tuple[Any, ...]], console: Console) -> None:

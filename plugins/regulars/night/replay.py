@@ -1,13 +1,14 @@
 """Replays and restatements: a past night built anew beside the warehouse.
 
-A *replay* uses the night's frozen manifest and must come out with the published digest. A
+A *replay* uses the night's frozen manifest and must come out with the published digest, apart from
+persons erased since: they are not built again, and every row of everybody else must be the same. A
 *restatement* looks at the same date with everything that has landed since; it gets a run id of its
 own, is kept under ``published/restated/`` and never moves the pointer. Neither ever sends.
 """
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regulars.credentials import CredentialsProvider
 from regulars.errors import NightError
@@ -16,14 +17,15 @@ from regulars.night import calendar
 from regulars.night import manifest as manifests
 from regulars.night.manifest import RunManifest, read_manifest, run_id_of
 from regulars.night.steps import SUBJECTS
-from regulars.queues import load_campaigns
+from regulars.queues import load_campaigns, queue_models
 from regulars.records import BatchManifest
 from regulars.settings import Settings
 from regulars.shops import load_shops
-from regulars.state import StateStore
+from regulars.state import TOMBSTONES, ErasedDigest, StateStore
 from regulars.transform.runner import Transformer
 from regulars.vault import open_vault
 from regulars.warehouse import control, publish
+from regulars.warehouse.erase import Content, altered_tables, content_of
 from regulars.warehouse.load import load_batches
 from regulars.warehouse.session import open_warehouse
 from regulars.warehouse.tables import create_tables
@@ -38,17 +40,30 @@ class ReplayOutcome:
     published_digest: str
     changed_since: tuple[str, ...]
     """Inputs outside the manifest that differ today: code, configuration, engine versions."""
+    tombstones: int = 0
+    """Tombstones recorded since: what they stand for is not in the replay."""
+    counted_without: tuple[str, ...] = ()
+    """Marts that differ because sums or means over many persons counted who was erased."""
+    is_equal_apart: bool = False
+    """True when the replay gives what was published, apart from the tombstones."""
 
     @property
     def is_equal(self) -> bool:
-        """True when the replay gives what was published."""
-        return self.digest == self.published_digest
+        """True when the replay gives what was published, apart from who was erased since."""
+        return self.digest == self.published_digest or self.is_equal_apart
 
     @property
     def line(self) -> str:
         """One line for a person."""
-        if self.is_equal:
+        if self.digest == self.published_digest:
             return f"{self.run_id}: replayed, equal digest {self.digest}"
+        if self.is_equal_apart:
+            counted = ", ".join(self.counted_without)
+            return (
+                f"{self.run_id}: replayed, equal apart from {self.tombstones} tombstones recorded "
+                f"since, digest {self.digest} (published was {self.published_digest})"
+                + (f"; counted without them: {counted}" if counted else "")
+            )
         why = ", ".join(self.changed_since) or "nothing that the manifest records"
         return (
             f"{self.run_id}: the replay has digest {self.digest}, published was "
@@ -74,21 +89,60 @@ def replay_night(
     with open_vault(settings.vault_path, credentials(settings.pii_connection)) as vault:
         key_id = vault.key_id
     changed = _changed_since(settings, manifest, key_id)
-    digest = _rebuild(settings, manifest, _batches_of(settings, manifest), keep=False)
-    return ReplayOutcome(manifest.run_id, digest, manifest.digest, changed)
+    built = _rebuild(settings, manifest, _batches_of(settings, manifest), keep=False)
+    outcome = ReplayOutcome(manifest.run_id, built.content.digest, manifest.digest, changed)
+    state = StateStore(settings.resolved_state_url)
+    known_then = manifest.state_heads.get(TOMBSTONES, 0)
+    if outcome.is_equal or built.tombstone_head == known_then:
+        return outcome
+    since = built.tombstone_head - known_then
+    return _apart_from_tombstones(state, replace(outcome, tombstones=since), built)
+
+
+def _apart_from_tombstones(
+    state: StateStore, outcome: ReplayOutcome, built: "_Built"
+) -> ReplayOutcome:
+    """Compare with what was recorded of the night when somebody was erased from it.
+
+    Where nothing was recorded, because its published file was gone by then, it is equal by
+    construction if nothing else that the manifest lists has changed; else nobody can tell.
+    """
+    known = next(iter(state.erasures.digests_of(outcome.run_id)), None)
+    altered: set[str] = set()
+    is_equal = not outcome.changed_since
+    if known is not None:
+        altered = altered_tables(known.tables, built.content.tables)
+        is_same = not altered if known.basis == "rebuilt" else not altered & built.content.persons
+        is_older = known.tombstone_head < built.tombstone_head
+        is_equal = is_same or (is_older and is_equal)
+    if is_equal:
+        state.erasures.record_digest(
+            ErasedDigest(
+                outcome.run_id,
+                built.tombstone_head,
+                "rebuilt",
+                built.content.digest,
+                built.content.tables,
+            )
+        )
+    return replace(
+        outcome,
+        is_equal_apart=is_equal,
+        counted_without=tuple(sorted(altered)) if is_equal else (),
+    )
 
 
 def restate_night(settings: Settings, credentials: CredentialsProvider, wanted: str) -> str:
     """Build a past date with everything that is known today; the path of the restated marts.
 
     Raises:
-        NightError: the date lies after the last completed night.
+        NightError: no night of the date was ever completed.
     """
     day = calendar.parse_date(wanted)
     state = StateStore(settings.resolved_state_url)
-    last = state.nights.last_completed_date()
+    night = state.nights.get(day)
     published = read_manifest(settings, run_id_of(day))
-    if last is None or day > last or published is None:
+    if night is None or not night.is_completed or published is None:
         raise NightError(
             f"only a completed night can be restated, {day} is none",
             where="regulars replay --restate",
@@ -109,7 +163,7 @@ def restate_night(settings: Settings, credentials: CredentialsProvider, wanted: 
     while (settings.runs_dir / f"restated-{day:%Y%m%d}-{number}.json").exists():
         number += 1
     manifest = manifest.model_copy(update={"run_id": f"restated-{day:%Y%m%d}-{number}"})
-    digest = _rebuild(settings, manifest, batches, keep=True)
+    digest = _rebuild(settings, manifest, batches, keep=True).content.digest
     path = publish.restated_path(settings, manifest.run_id)
     manifests.write_manifest(
         settings,
@@ -133,19 +187,28 @@ def _batches_of(settings: Settings, manifest: RunManifest) -> list[BatchManifest
     return batches
 
 
+@dataclass(frozen=True)
+class _Built:
+    """What a rebuild came to, and the last tombstone it was held against."""
+
+    content: Content
+    tombstone_head: int
+
+
 def _rebuild(
     settings: Settings, manifest: RunManifest, batches: list[BatchManifest], *, keep: bool
-) -> str:
+) -> _Built:
     folder = settings.data_dir / "replay" / manifest.run_id
     shutil.rmtree(folder, ignore_errors=True)
     scratch = settings.model_copy(update={"data_dir": folder})
     scratch.warehouse_path.parent.mkdir(parents=True)
     state = StateStore(settings.resolved_state_url)
+    erased = state.erasures.keys()
     transformer = Transformer(scratch, time.monotonic)
     try:
         with open_warehouse(scratch, holder="replay") as connection:
             create_tables(connection)
-            load_batches(connection, settings.landing_dir, batches)
+            load_batches(connection, settings.landing_dir, batches, erased=erased)
             control.begin_run(
                 connection,
                 run_id=manifest.run_id,
@@ -154,8 +217,9 @@ def _rebuild(
                 batches=batches,
             )
             control.sync_state(connection, state, manifest.state_heads)
-            brands = [brand.brand for brand in load_shops(settings.config_dir).brands]
-            campaigns = load_campaigns(settings.config_dir, brands)
+            brands = [brand.brand for brand in load_shops(settings.shops_path).brands]
+            models = queue_models(settings.dbt_project_dir)
+            campaigns = load_campaigns(settings.config_dir, brands, models)
             control.write_campaigns(
                 connection, [campaign.warehouse_row() for campaign in campaigns]
             )
@@ -163,12 +227,12 @@ def _rebuild(
         for subject, select in SUBJECTS.items():
             transformer.build(subject, select, set())
         with open_warehouse(scratch, holder="replay") as connection:
-            digest, _ = publish.digest_marts(connection, "marts")
+            built = _Built(content_of(connection, "marts"), erased.head)
         if keep:
             target = publish.restated_path(settings, manifest.run_id)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(scratch.marts_path, target)
-        return digest
+        return built
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -187,10 +251,11 @@ def _changed_since(settings: Settings, manifest: RunManifest, key_id: str) -> tu
         for name, found in today.versions.items()
         if manifest.versions.get(name) != found
     ]
-    if manifest.fingerprint != today.fingerprint:
+    if (manifest.published_fingerprint or manifest.fingerprint) != today.fingerprint:
         changed.append("config/, dbt_project/ or expectations/")
-    if manifest.code_commit != today.code_commit:
-        changed.append(f"code {manifest.code_commit[:12]} -> {today.code_commit[:12]}")
+    built_by = manifest.published_commit or manifest.code_commit
+    if built_by != today.code_commit:
+        changed.append(f"code {built_by[:12]} -> {today.code_commit[:12]}")
     if manifest.key_id != key_id:
         changed.append("the personal-data key")
     return tuple(changed)

@@ -14,7 +14,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
@@ -27,12 +29,18 @@ from regulars.landing import (
     check_quarantine_share,
     land_stream,
     list_batches,
+    merge_results,
+    span_text,
 )
+from regulars.landing.quarantine import waiting_count
 from regulars.night import calendar
 from regulars.night import manifest as manifests
+from regulars.night.completeness import Plan, plan_windows
 from regulars.night.inbox import land_inbox
 from regulars.night.journal import write_entry
 from regulars.night.manifest import RunManifest, date_of, run_id_of
+from regulars.night.persons import follow_erased
+from regulars.night.tokens import RenewedTokens
 from regulars.progress import report
 from regulars.quality.gate import Verdict, validate_landing, validate_tables, write_report
 from regulars.queues import (
@@ -42,18 +50,28 @@ from regulars.queues import (
     export_messages,
     load_campaigns,
     load_sending_hours,
+    queue_models,
     read_caps,
     transport_for,
 )
 from regulars.records import BatchManifest, Window
 from regulars.settings import Settings
 from regulars.shops import Shop, ShopsFile, load_shops
-from regulars.sources import raw_streams
-from regulars.state import ConsentRecord, StateStore, ThresholdVersion, Watermark
+from regulars.sources import asked_streams
+from regulars.state import (
+    TOMBSTONES,
+    ConsentRecord,
+    ErasedDigest,
+    ErasedKeys,
+    StateStore,
+    ThresholdVersion,
+    Watermark,
+)
 from regulars.transform.runner import BuildReport, Transformer
 from regulars.vault import Vault, open_vault
 from regulars.warehouse import control, publish
-from regulars.warehouse.load import load_batches
+from regulars.warehouse.erase import altered_tables, content_of
+from regulars.warehouse.load import applied_head, holds_erased, load_batches
 from regulars.warehouse.lock import warehouse_lock
 from regulars.warehouse.session import open_warehouse, remove_half_pair, remove_warehouse
 from regulars.warehouse.tables import create_tables
@@ -101,7 +119,7 @@ class Night:
     @cached_property
     def shops(self) -> ShopsFile:
         """config/shops.yml."""
-        return load_shops(self.settings.config_dir)
+        return load_shops(self.settings.shops_path)
 
     @cached_property
     def state(self) -> StateStore:
@@ -119,7 +137,8 @@ class Night:
 
     def _campaigns(self) -> tuple[Campaign, ...]:
         brands = [brand.brand for brand in self.shops.brands]
-        return load_campaigns(self.settings.config_dir, brands)
+        models = queue_models(self.settings.dbt_project_dir)
+        return load_campaigns(self.settings.config_dir, brands, models)
 
     def _locked(self, what: str) -> AbstractContextManager[None]:
         settings = self.settings
@@ -234,6 +253,8 @@ class Night:
             run_id,
             {"step": "open_night", "status": "done", "kind": kind, "as_of_date": day, "seconds": 0},
         )
+        for erasure in self.state.erasures.unfinished():
+            report(f"{erasure.erasure_id} is unfinished: run `regulars erase --resume`")
         if lease.taken_over_from:
             report(f"took over the lease of {lease.taken_over_from}, which is dead")
         state = "completed before, repeating it" if night.is_completed else kind
@@ -255,8 +276,7 @@ class Night:
             results = [self._land_files(run_id, found, vault)]
             if found.source != "file":
                 results += [
-                    self._land_api(run_id, found, stream, vault)
-                    for stream in raw_streams(found.source)
+                    self._land_api(run_id, found, stream, vault) for stream in asked_streams(found)
                 ]
             fresh = [
                 batch for one in results for batch in one if batch.batch_id not in one.known_ids
@@ -276,27 +296,50 @@ class Night:
 
     def _land_api(self, run_id: str, shop: Shop, stream: str, vault: Vault) -> LandingResult:
         clock = clock_for(self.settings.clock_url)
+        now = clock.now()
         mark = self.state.watermarks.get(shop.platform, shop.shop, stream)
-        start = mark or shop.day_start(shop.api_from or shop.first_date)
-        end = min(self.shops.night_opens_at(date_of(run_id)), clock.now())
-        if end <= start:
-            return LandingResult()
-        result = land_stream(
-            self.settings,
-            shop,
-            stream,
-            self._credentials,
-            clock,
-            Window(start, end),
-            vault,
-            run_id,
-            partial(self._progress, run_id),
+        end = min(self.shops.night_opens_at(date_of(run_id)), now)
+        plan = plan_windows(
+            self.settings, shop, stream, mark=mark, end=end, day=date_of(run_id), now=now
         )
-        reached = _reached(start, result.completed)
+        self._tell_of_gaps(run_id, shop, stream, plan)
+        tokens = RenewedTokens(self._credentials, self.state, vault)
+        results = [
+            land_stream(
+                self.settings,
+                shop,
+                stream,
+                tokens,
+                clock,
+                window,
+                vault,
+                run_id,
+                partial(self._progress, run_id),
+                keep_tokens=tokens.keep,
+            )
+            for window in plan.windows
+        ]
+        whole = merge_results(results)
+        start = mark or shop.day_start(shop.api_from or shop.first_date)
+        reached = _reached(start, whole.completed)
         if reached > start:
             moved = Watermark(shop.platform, shop.shop, stream, reached)
             self.state.watermarks.advance(run_id, moved)
-        return result
+        return whole
+
+    def _tell_of_gaps(self, run_id: str, shop: Shop, stream: str, plan: Plan) -> None:
+        where = f"{shop.shop}/{stream}"
+        for gap in plan.refilled:
+            self._progress(run_id, f"{where} {span_text(shop, gap)} never landed: asking again")
+        for gap in plan.lost:
+            self._progress(
+                run_id,
+                f"{where} {span_text(shop, gap)} never landed and is older than the platform "
+                "gives: drop it as a file",
+            )
+        if plan.swept_from is not None:
+            since = plan.swept_from.astimezone(shop.tzinfo).date()
+            self._progress(run_id, f"{where}: resweep of everything modified since {since}")
 
     def _progress(self, run_id: str, line: str) -> None:
         self.state.lease.heartbeat(run_id, self._holder)
@@ -316,7 +359,11 @@ class Night:
             batches = manifests.ordered(list_batches(self.settings))
             known = self._known_batches()
             fresh = [batch for batch in batches if batch.batch_id not in known]
-            for whole in _per_stream(fresh):
+            waiting = [
+                batch.model_copy(update={"quarantined_count": waiting_count(self.settings, batch)})
+                for batch in fresh
+            ]
+            for whole in _per_stream(waiting):
                 check_quarantine_share(self.shops.shop(whole.shop), whole)
             files: dict[str, list[Any]] = {}
             for batch in fresh:
@@ -325,6 +372,9 @@ class Night:
                     files.setdefault(f"{batch.source}__{batch.stream}", []).append(path)
             verdict = validate_landing(self.settings, files)
             self._conclude(run_id, verdict, entry)
+            with self._vault() as vault:
+                # Before the manifest is frozen: it says which tombstones its night knew.
+                entry["tombstones"] = follow_erased(self.settings, self.state, vault, fresh)
             manifest = manifests.freeze(
                 self.settings,
                 as_of_date=date_of(run_id),
@@ -354,36 +404,63 @@ class Night:
         with self._step(run_id, "load_raw") as entry:
             manifest = self._manifest(run_id)
             batches = self._batches(manifest)
-            self._make_fit(manifest, batches)
-            with open_warehouse(self.settings, holder=f"{self._holder} load_raw") as connection:
-                create_tables(connection)
-                rows = load_batches(connection, self.settings.landing_dir, batches)
-                pending = control.begin_run(
-                    connection,
-                    run_id=run_id,
-                    as_of_date=manifest.as_of_date,
-                    shops=manifest.shops,
-                    batches=batches,
-                )
-                control.sync_state(connection, self.state, manifest.state_heads)
-                control.write_campaigns(
-                    connection, [campaign.warehouse_row() for campaign in self._campaigns()]
-                )
-                good = control.read_fingerprints(connection)
+            erased = self.state.erasures.keys()
+            self._make_fit(manifest, batches, erased)
+            # dbt parses while the engine loads: neither needs the other, and both take seconds.
+            with ThreadPoolExecutor(1) as beside:
+                parsed = beside.submit(self.transformer.prepare)
+                with open_warehouse(self.settings, holder=f"{self._holder} load_raw") as connection:
+                    create_tables(connection)
+                    rows = load_batches(
+                        connection, self.settings.landing_dir, batches, erased=erased
+                    )
+                    pending = control.begin_run(
+                        connection,
+                        run_id=run_id,
+                        as_of_date=manifest.as_of_date,
+                        shops=manifest.shops,
+                        batches=batches,
+                    )
+                    control.sync_state(connection, self.state, manifest.state_heads)
+                    control.write_campaigns(
+                        connection, [campaign.warehouse_row() for campaign in self._campaigns()]
+                    )
+                    good = control.read_fingerprints(connection)
+                parsed.result()
             self._load_seeds(good, entry)
             entry.update(rows=rows, pending_batches=pending)
             entry["note"] = f"{sum(rows.values()):,} rows, {pending} pending batches"
 
-    def _make_fit(self, manifest: RunManifest, batches: list[BatchManifest]) -> None:
-        """Start the warehouse over when it is half gone, or ahead of the run."""
+    def _make_fit(
+        self, manifest: RunManifest, batches: list[BatchManifest], erased: ErasedKeys
+    ) -> None:
+        """Start the warehouse over when it is half gone, ahead of the run, or holds the erased."""
         if remove_half_pair(self.settings):
             report("one of the warehouse's two files was missing: rebuilding both")
         with open_warehouse(self.settings, holder=f"{self._holder} load_raw") as connection:
             create_tables(connection)
             is_ahead = control.is_ahead_of(connection, manifest.as_of_date, batches)
-        if is_ahead:
+            is_tainted = holds_erased(connection, erased)
+        if is_tainted:
+            report("somebody was erased who stands in the warehouse: rebuilding it without them")
+            remove_warehouse(self.settings)
+        elif is_ahead:
             report("a later night has been at the warehouse: rebuilding it as of this one")
             remove_warehouse(self.settings)
+
+    def _require_loaded(self, run_id: str, connection: Any) -> None:
+        """Refuse a warehouse that was loaded for another run, or before somebody was erased."""
+        create_tables(connection)
+        found = connection.execute("select run_id from warehouse.ops.run").fetchone()
+        if (found and found[0]) == run_id and (
+            applied_head(connection) == self.state.erasures.head()
+        ):
+            return
+        raise NightError(
+            "the warehouse is not loaded for this run, or somebody was erased since it was",
+            where=run_id,
+            next_step="run the night again, or clear it from load_raw on",
+        )
 
     def _load_seeds(self, good: dict[str, str], entry: dict[str, Any]) -> None:
         changed = self.transformer.changed_with_descendants(good)
@@ -398,11 +475,20 @@ class Night:
         """
         with self._step(run_id, f"build_{subject}") as entry:
             with open_warehouse(self.settings, holder=f"{self._holder} build") as connection:
+                self._require_loaded(run_id, connection)
                 good = control.read_fingerprints(connection)
-            stale = self._stale(good)
+                pending = control.pending_tables(connection)
+                stale = self._stale(good)
+                is_first = control.last_consumed_night(connection) is None
+                # Until gate 2 has passed, nobody may take what is built now for good: should this
+                # night fail and its code be taken back, they are rebuilt all the same.
+                control.distrust(connection, stale if good else {*self.transformer.fingerprints()})
             if subject == "members":
                 self._record_thresholds(run_id, stale)
-            built = self.transformer.build(subject, SUBJECTS[subject], stale)
+            unfed = self.transformer.unfed_staging(pending, good)
+            built = self.transformer.build(subject, SUBJECTS[subject], stale, skip=unfed)
+            if is_first:
+                built.rebuilt.clear()
             entry.update(_build_summary(built))
             entry["note"] = _build_note(built)
 
@@ -449,23 +535,21 @@ class Night:
         if not due or self._is_frozen(run_id):
             return
         self.transformer.run("thresholds", [THRESHOLD_CANDIDATES], stale)
-        versions: list[ThresholdVersion] = []
         with open_warehouse(self.settings, holder=f"{self._holder} thresholds") as connection:
-            for row in control.iter_rows(
+            rows = control.iter_rows(
                 connection,
                 "select brand, dimension, q20, q40, q60, q80, customer_count "
                 "from warehouse.intermediate.int_rfm__threshold_candidates "
-                "order by brand, dimension",
-            ):
-                if row["brand"] in due and row["q20"] is not None:
-                    newest = self.state.thresholds.newest(row["brand"]).get(row["dimension"])
-                    versions.append(
-                        ThresholdVersion(
-                            **row,
-                            version=newest.version + 1 if newest else 1,
-                            valid_from=manifest.as_of_date,
-                        )
-                    )
+                "where q20 is not null order by brand, dimension",
+            )
+            candidates: dict[str, list[dict[str, Any]]] = {brand: [] for brand in due}
+            for row in rows:
+                candidates.get(row["brand"], []).append(row)
+            versions = [
+                version
+                for brand, cuts in candidates.items()
+                for version in self._next_thresholds(brand, cuts, manifest.as_of_date)
+            ]
             self.state.thresholds.record(versions)
             stream = "state__threshold_versions"
             heads = {**manifest.state_heads, stream: self.state.stream_heads()[stream]}
@@ -473,14 +557,33 @@ class Night:
             path = manifests.write_manifest(self.settings, manifest)
             self.state.nights.freeze_manifest(run_id, hashlib.sha256(path.read_bytes()).hexdigest())
             control.sync_state(connection, self.state, heads)
-        report(f"recorded {len(versions)} RFM threshold versions")
+        if versions:
+            report(f"recorded {len(versions)} RFM threshold versions")
+
+    def _next_thresholds(
+        self, brand: str, cuts: list[dict[str, Any]], as_of_date: date
+    ) -> list[ThresholdVersion]:
+        """The brand's next version, one number for all its dimensions; none if it would repeat."""
+        newest = self.state.thresholds.newest(brand)
+        number = max((version.version for version in newest.values()), default=0)
+        fresh = [ThresholdVersion(**row, version=number + 1, valid_from=as_of_date) for row in cuts]
+        known = {
+            replace(version, version=number + 1)
+            for version in newest.values()
+            if version.valid_from == as_of_date
+        }
+        return [] if known == set(fresh) else fresh
 
     def _threshold_is_due(self, brand: str, as_of_date: date) -> bool:
         newest = self.state.thresholds.newest(brand)
         if not newest:
             return True
-        age = as_of_date - max(version.valid_from for version in newest.values())
-        return age >= timedelta(days=self.shops.rfm_recalibrate_days)
+        recorded_on = max(version.valid_from for version in newest.values())
+        # Recorded by a night that failed afterwards: what it saw may have been wrong.
+        last = self.state.nights.last_completed_date()
+        if last is None or recorded_on > last:
+            return True
+        return as_of_date - recorded_on >= timedelta(days=self.shops.rfm_recalibrate_days)
 
     def validate_marts(self, run_id: str) -> None:
         """Gate 2; only behind it are the run's batches and touched keys consumed.
@@ -490,6 +593,7 @@ class Night:
         """
         with self._step(run_id, "validate_marts") as entry:
             with open_warehouse(self.settings, holder=f"{self._holder} gate 2") as connection:
+                self._require_loaded(run_id, connection)
                 tables = {
                     name: f"{schema}.{name}"
                     for schema, name in connection.execute(
@@ -551,6 +655,7 @@ class Night:
         with self._step(run_id, "commit") as entry:
             proposals: list[dict[str, Any]] = []
             with open_warehouse(self.settings, holder=f"{self._holder} commit") as connection:
+                self._require_loaded(run_id, connection)
                 for model in _queue_models(connection):
                     proposals += control.iter_rows(
                         connection,
@@ -584,15 +689,37 @@ class Night:
         with self._step(run_id, "publish_marts") as entry:
             manifest = self._manifest(run_id)
             night = self.state.nights.get(manifest.as_of_date)
+            expected = night.digest if night and night.is_completed else None
+            with open_warehouse(self.settings, holder=f"{self._holder} publish") as connection:
+                self._require_loaded(run_id, connection)
+                if expected is not None:
+                    expected = self._expected_digest(manifest, connection, expected)
             publication = publish.publish_marts(
                 self.settings,
                 run_id=run_id,
                 as_of_date=manifest.as_of_date,
                 holder=f"{self._holder} publish",
-                expected_digest=night.digest if night and night.is_completed else None,
+                expected_digest=expected,
             )
             entry.update(publication.model_dump(mode="json"))
             entry["note"] = f"{publication.file} digest {publication.digest[:12]}"
+
+    def _expected_digest(self, manifest: RunManifest, connection: Any, completed: str) -> str:
+        """The digest that a completed night must come out with, today.
+
+        That of its first publication; or, where somebody was erased since, that of the same
+        without them: every row of everybody else is what it was.
+        """
+        head = self.state.erasures.head()
+        content = content_of(connection, "marts")
+        if content.digest == completed or head == manifest.state_heads.get(TOMBSTONES, 0):
+            return completed
+        known = self.state.erasures.digests_of(manifest.run_id)
+        if not known or altered_tables(known[0].tables, content.tables) & content.persons:
+            return completed
+        found = ErasedDigest(manifest.run_id, head, "rebuilt", content.digest, content.tables)
+        self.state.erasures.record_digest(found)
+        return content.digest
 
     def export(self, run_id: str) -> None:
         """Hand committed messages to the queue, through the exit check.
@@ -643,8 +770,13 @@ class Night:
         opened_at = clock_for(self.settings.clock_url).now()
         with open_warehouse(self.settings, holder=f"{self._holder} refusals") as connection:
             rows = connection.execute(
-                "select brand, member_key, sms_consent_at from marts.main.dim_members "
-                "where sms_consent = 'refused'"
+                # As the proposals do: whoever refused after the business date's end counts as well.
+                "select members.brand, members.member_key, "
+                "case when members.sms_consent = 'refused' then members.sms_consent_at end "
+                "from marts.main.dim_members as members "
+                "left join warehouse.intermediate.int_members__consents as consents "
+                "on members.member_key = consents.member_key and consents.channel = 'sms' "
+                "where members.sms_consent = 'refused' or consents.is_refused_by_now"
             ).fetchall()
         self.state.consent.record(
             ConsentRecord(
@@ -671,6 +803,12 @@ class Night:
                     next_step="run publish_marts again",
                 )
             manifest = self._manifest(run_id)
+            night = self.state.nights.get(manifest.as_of_date)
+            if night and night.is_completed and publication.digest != night.digest:
+                known = {one.digest for one in self.state.erasures.digests_of(run_id)}
+                if publication.digest in known:
+                    # The record of a completed night stays: an erasure has a record of its own.
+                    return
             # The manifest first: a night that is complete has one with its digest.
             if manifest.digest != publication.digest:
                 manifests.write_manifest(
@@ -679,6 +817,8 @@ class Night:
                         update={
                             "digest": publication.digest,
                             "published_file": publication.file,
+                            "published_fingerprint": manifests.fingerprint(self.settings),
+                            "published_commit": manifests.code_commit(),
                         }
                     ),
                 )
@@ -774,5 +914,8 @@ def _build_summary(built: BuildReport) -> dict[str, Any]:
 def _build_note(built: BuildReport) -> str:
     note = f"{len(built.nodes)} nodes, {built.model_seconds:.1f} s in models"
     if built.rebuilt:
-        note += f"; rebuilt because code or seeds changed: {', '.join(built.rebuilt)}"
+        note += (
+            "; rebuilt from scratch, because code, seeds or config changed or an earlier attempt "
+            f"failed: {', '.join(built.rebuilt)}"
+        )
     return note

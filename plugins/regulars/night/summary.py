@@ -31,6 +31,9 @@ def print_summary(settings: Settings, run_id: str, console: Console) -> None:
     console.print(_rows_table(by_step))
     console.print(_cells_table(settings))
     console.print(_messages_table(by_step))
+    reconciled = _reconciliation_table(settings)
+    if reconciled is not None:
+        console.print(reconciled)
     console.print(_seconds_table(entries))
     console.print(_models_line(entries))
     for finding in (text for entry in entries for text in entry.get("findings", [])):
@@ -100,6 +103,54 @@ def _messages_table(by_step: dict[str, list[dict[str, Any]]]) -> Table:
             "exported to the queue", "", exported, "", "", held and f"at the exit: {held}"
         )
     return table
+
+
+def _reconciliation_table(settings: Settings) -> Table | None:
+    """Ours beside the platform's for each shop's newest report; None when none was delivered."""
+    _, rows = query_published(
+        settings,
+        """
+        select
+            shop, report_date, paid_order_count, platform_paid_order_count, paid_amount,
+            platform_paid_amount, refund_amount, platform_refund_amount, verdict,
+            count(*) filter (where verdict in ('equal', 'within_tolerance')) over shops,
+            count(*) over shops
+        from mart_platform_reconciliation
+        window shops as (partition by shop)
+        qualify row_number() over (partition by shop order by report_date desc) = 1
+        order by shop
+        """,
+    )
+    if not rows:
+        return None
+    table = Table(
+        title="Ours, and how far from the platform's own report (= equal, ? not reported)",
+        title_justify="left",
+    )
+    table.add_column("shop", no_wrap=True)
+    table.add_column("day", no_wrap=True)
+    for name in ("orders paid", "paid", "refunded"):
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("agree", justify="right", no_wrap=True)
+    for shop, day, orders, their_orders, paid, their_paid, back, their_back, *rest in rows:
+        verdict, agreeing, days = rest
+        table.add_row(
+            shop,
+            str(day),
+            _beside(orders, their_orders),
+            _beside(paid, their_paid),
+            _beside(back, their_back),
+            verdict,
+            f"{agreeing:,}/{days:,}",
+        )
+    return table
+
+
+def _beside(ours: Any, theirs: Any) -> str:
+    if theirs is None:
+        return f"{ours:,} ?"
+    return f"{ours:,} =" if ours == theirs else f"{ours:,} ({ours - theirs:+,})"
 
 
 def _seconds_table(entries: list[dict[str, Any]]) -> Table:

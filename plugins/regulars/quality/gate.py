@@ -72,8 +72,8 @@ class Verdict:
 
 _NEXT_STEPS = {
     "landing": (
-        "look at the batch in data/landing and at data/reports; correct the source or the "
-        "expectation and run the night again"
+        "look at the batch in data/landing and at data/reports; take a bad batch out with "
+        "`regulars landing withdraw`, or correct the expectation, and run the night again"
     ),
     "marts": (
         "look at data/reports; correct the cause and run the night again. Yesterday's marts stay "

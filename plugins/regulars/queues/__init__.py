@@ -5,6 +5,7 @@ from regulars.queues.campaigns import (
     SendingHours,
     load_campaigns,
     load_sending_hours,
+    queue_models,
 )
 from regulars.queues.caps import Cap, read_caps
 from regulars.queues.commit import commit_proposals
@@ -21,6 +22,7 @@ __all__ = [
     "export_messages",
     "load_campaigns",
     "load_sending_hours",
+    "queue_models",
     "read_caps",
     "transport_for",
 ]

@@ -135,7 +135,15 @@ def load_sending_hours(config_dir: Path) -> SendingHours:
     return read_yaml_model(config_dir / "sending.yml", SendingHours)
 
 
-def load_campaigns(config_dir: Path, brands: Collection[str]) -> tuple[Campaign, ...]:
+def queue_models(dbt_project_dir: Path) -> frozenset[str]:
+    """Names of the activation models, ``queue_<channel>__<audience>``."""
+    folder = dbt_project_dir / "models" / "activation"
+    return frozenset(path.stem for path in folder.glob("queue_*.sql"))
+
+
+def load_campaigns(
+    config_dir: Path, brands: Collection[str], models: Collection[str]
+) -> tuple[Campaign, ...]:
     """Read every file of ``config_dir/campaigns``, sorted by priority and code.
 
     The texts of SMS campaigns are checked, too.
@@ -143,10 +151,11 @@ def load_campaigns(config_dir: Path, brands: Collection[str]) -> tuple[Campaign,
     Args:
         config_dir: folder with campaigns/, templates/ and sending.yml.
         brands: the brands of config/shops.yml.
+        models: the activation models, one of which must propose each campaign's audience.
 
     Raises:
-        ConfigError: a file does not fit, a brand is unknown, or a text may not be sent; names file
-            and line.
+        ConfigError: a file does not fit, a brand or an audience is unknown, or a text may not be
+            sent; names file and line.
     """
     words = load_sending_hours(config_dir).forbidden_words
     campaigns = []
@@ -157,6 +166,7 @@ def load_campaigns(config_dir: Path, brands: Collection[str]) -> tuple[Campaign,
         if campaign.brand not in brands:
             known = ", ".join(sorted(brands)) or "none"
             raise _wrong(path, "brand", f"there is no such brand, only {known}")
+        _check_audience(path, campaign, models)
         _check_text(config_dir, path, campaign, words)
         campaigns.append(campaign)
     return tuple(sorted(campaigns, key=lambda campaign: (campaign.priority, campaign.campaign)))
@@ -165,6 +175,19 @@ def load_campaigns(config_dir: Path, brands: Collection[str]) -> tuple[Campaign,
 def _wrong(path: Path, field: str, message: str) -> ConfigError:
     line = line_of(path.read_text(encoding="utf-8"), (field,))
     return ConfigError(f"{field}: {message}", where=f"{path}:{line}", next_step="correct the entry")
+
+
+def _check_audience(path: Path, campaign: Campaign, models: Collection[str]) -> None:
+    """A campaign that no model proposes would be silent for ever, and nobody would notice."""
+    prefix = f"queue_{campaign.channel}__"
+    if prefix + campaign.audience in models:
+        return
+    known = sorted(name.removeprefix(prefix) for name in models if name.startswith(prefix))
+    raise _wrong(
+        path,
+        "audience",
+        f"no model {prefix}{campaign.audience} proposes it, only {', '.join(known) or 'none'}",
+    )
 
 
 def _check_text(

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from regulars.queues.campaigns import Campaign, SendingHours
 from regulars.queues.caps import Cap
-from regulars.state import ConsentRecord, Decision, SentMessage
+from regulars.state import ERASED, ConsentRecord, Decision, SentMessage
 from regulars.state.consent import EVERY_CHANNEL
 
 STOPPED = "stopped"
@@ -54,6 +54,7 @@ class ExitContext:
         consent: refusals and consents of the members and contacts concerned.
         contaminated: (campaign, contact hash) shared by people in different arms.
         identity: recorded member key -> today's member key, for those that differ.
+        erased: keyed hashes of contacts whose owners were erased.
     """
 
     now: datetime
@@ -65,6 +66,7 @@ class ExitContext:
     consent: Sequence[ConsentRecord] = ()
     contaminated: frozenset[tuple[str, str]] = frozenset()
     identity: Mapping[UUID, UUID] = field(default_factory=dict)
+    erased: frozenset[str] = frozenset()
 
     def person(self, member_key: UUID) -> UUID:
         """Today's key of a member."""
@@ -192,7 +194,9 @@ def _judge(decision: Decision, context: ExitContext, history: _History) -> Verdi
         return Verdict(decision, None, None, STOPPED)
     send_at = _send_time(decision, context, zone)
     expires_at = _expiry(decision, campaign, zone)
-    if history.has_refused(decision):
+    if decision.contact_hash in context.erased:
+        reason = ERASED
+    elif history.has_refused(decision):
         reason = REFUSED
     elif (decision.campaign, decision.contact_hash) in context.contaminated:
         reason = CONTAMINATED_CONTACT

@@ -140,6 +140,7 @@ def _context(
         contacts = {row.contact_hash for row in own if row.contact_hash is not None}
         sent += state.ledger.exported_to(brand, members, contacts, _horizon(now, rules, own))
         consent += state.consent.about(brand, members, contacts)
+    hashes = {row.contact_hash for row in candidates if row.contact_hash is not None}
     return ExitContext(
         now=now,
         campaigns=campaigns,
@@ -150,6 +151,7 @@ def _context(
         consent=consent,
         contaminated=contaminated,
         identity=rules.identity,
+        erased=state.erasures.contacts_among(hashes),
     )
 
 

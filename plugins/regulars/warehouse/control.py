@@ -127,6 +127,14 @@ def begin_run(
     return len(pending)
 
 
+def pending_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """``<source>__<stream>`` of every batch that no good night has consumed."""
+    rows = connection.execute(
+        "select distinct source || '__' || stream from warehouse.ops.pending_batches"
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
 def sync_state(
     connection: duckdb.DuckDBPyConnection, streams: StateStreams, heads: Mapping[str, int]
 ) -> dict[str, int]:
@@ -241,6 +249,20 @@ def read_fingerprints(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
             "select unique_id, fingerprint from warehouse.ops.model_fingerprints"
         ).fetchall()
     )
+
+
+def distrust(connection: duckdb.DuckDBPyConnection, unique_ids: Iterable[str]) -> None:
+    """Forget the fingerprints of models about to be rebuilt; :func:`consume` records the new ones.
+
+    An empty fingerprint equals none, so the models count as changed until a night has been good.
+    """
+    rows = [[name] for name in sorted(unique_ids)]
+    if not rows:
+        return
+    connection.execute("begin")
+    connection.executemany("delete from warehouse.ops.model_fingerprints where unique_id = ?", rows)
+    connection.executemany("insert into warehouse.ops.model_fingerprints values (?, '')", rows)
+    connection.execute("commit")
 
 
 def iter_rows(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -21,7 +23,8 @@ from regulars.warehouse.lock import warehouse_lock
 from regulars.warehouse.session import connect_patiently
 
 # The row that says which run published is run metadata, not content.
-_NOT_CONTENT = frozenset({"mart_publication"})
+NOT_CONTENT = frozenset({"mart_publication"})
+"""Tables that every publication differs in."""
 
 
 class Publication(BaseModel):
@@ -37,13 +40,25 @@ class Publication(BaseModel):
     """Rows per published table."""
 
 
-def digest_marts(connection: duckdb.DuckDBPyConnection, catalog: str) -> tuple[str, dict[str, int]]:
-    """Digest of the content of all marts, and the rows per table.
+@dataclass(frozen=True)
+class TableDigest:
+    """Content of one table: its rows, and a text that is equal when, and only when, they are."""
 
-    Every table has a primary key, so its rows are a set; the digest adds up two independent
-    64-bit hashes of each whole row in 128-bit integers, which no order of rows or threads can
-    change. Columns that begin with ``_`` and ``mart_publication`` are run metadata and left
-    out. Digests compare within one DuckDB version, which the run manifest records.
+    row_count: int
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def digest_tables(
+    connection: duckdb.DuckDBPyConnection, catalog: str, leave_out: Collection[str] = ()
+) -> dict[str, TableDigest]:
+    """Content of every table, in order of their names, without the columns to be left out.
+
+    See :func:`digest_marts`.
     """
     tables = connection.execute(
         """
@@ -54,8 +69,7 @@ def digest_marts(connection: duckdb.DuckDBPyConnection, catalog: str) -> tuple[s
         """,
         [catalog],
     ).fetchall()
-    total = hashlib.sha256()
-    counts: dict[str, int] = {}
+    found: dict[str, TableDigest] = {}
     for schema, table in tables:
         columns = [
             row[0]
@@ -67,20 +81,39 @@ def digest_marts(connection: duckdb.DuckDBPyConnection, catalog: str) -> tuple[s
                 """,
                 [catalog, schema, table],
             ).fetchall()
-            if not row[0].startswith("_")
+            if not row[0].startswith("_") and row[0] not in leave_out
         ]
         listed = ", ".join(f'"{name}"' for name in columns)
-        found = connection.execute(
+        sums = connection.execute(
             f"""
             select count(*), sum(hash({listed})::hugeint), sum(hash('second', {listed})::hugeint)
             from "{catalog}"."{schema}"."{table}"
             """
         ).fetchone()
-        assert found is not None  # noqa: S101 - an aggregate without group by has one row
-        counts[table] = int(found[0])
-        if table not in _NOT_CONTENT:
-            total.update(f"{table}|{','.join(columns)}|{found}\n".encode())
-    return total.hexdigest(), counts
+        assert sums is not None  # noqa: S101 - an aggregate without group by has one row
+        found[table] = TableDigest(int(sums[0]), f"{table}|{','.join(columns)}|{sums}\n")
+    return found
+
+
+def digest_marts(connection: duckdb.DuckDBPyConnection, catalog: str) -> tuple[str, dict[str, int]]:
+    """Digest of the content of all marts, and the rows per table.
+
+    Every table has a primary key, so its rows are a set; the digest adds up two independent
+    64-bit hashes of each whole row in 128-bit integers, which no order of rows or threads can
+    change. Columns that begin with ``_`` and ``mart_publication`` are run metadata and left
+    out. Digests compare within one DuckDB version, which the run manifest records.
+    """
+    tables = digest_tables(connection, catalog)
+    return digest_of(tables), {name: table.row_count for name, table in tables.items()}
+
+
+def digest_of(tables: Mapping[str, TableDigest]) -> str:
+    """Digest of all marts from those of the tables."""
+    total = hashlib.sha256()
+    for name, table in tables.items():
+        if name not in NOT_CONTENT:
+            total.update(table.text.encode())
+    return total.hexdigest()
 
 
 def publish_marts(
@@ -149,7 +182,10 @@ def publish_marts(
 
 def _free_name(folder: Path, run_id: str) -> str:
     number = 1
-    while (folder / f"marts-{run_id}-{number}.duckdb").exists():
+    # A version that somebody was erased from keeps its number: see regulars.warehouse.erase.
+    while any(
+        any(folder.glob(f"marts-{run_id}-{number}{rest}.duckdb")) for rest in ("", "-erased-*")
+    ):
         number += 1
     return f"marts-{run_id}-{number}.duckdb"
 
@@ -160,22 +196,29 @@ def _copy_and_point(settings: Settings, publication: Publication) -> None:
     part = folder / f"{publication.file}.part"
     try:
         shutil.copyfile(settings.marts_path, part)
-        _fsync(part)
+        fsync(part)
         part.rename(folder / publication.file)
     finally:
         part.unlink(missing_ok=True)
+    point_to(settings, publication)
+
+
+def point_to(settings: Settings, publication: Publication) -> None:
+    """Let the pointer show a version that stands complete in the folder."""
+    folder = settings.published_dir
     link = folder / "current.duckdb.part"
     link.unlink(missing_ok=True)
     link.symlink_to(publication.file)
     link.replace(folder / "current.duckdb")
     note = folder / "current.json.part"
     note.write_text(publication.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    _fsync(note)
+    fsync(note)
     note.replace(folder / "current.json")
-    _fsync(folder)
+    fsync(folder)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Bring a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -35,10 +35,26 @@ def open_warehouse(
     ):
         connection = connect_patiently(settings, settings.warehouse_path, wait=wait)
         try:
-            connection.execute(f"attach if not exists '{settings.marts_path}' as marts")
+            _attach_patiently(connection, settings, wait)
             yield connection
         finally:
             connection.close()
+
+
+def _attach_patiently(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, wait: Callable[[float], object]
+) -> None:
+    """Attach the marts, waiting for a foreign process as :func:`connect_patiently` does."""
+    waited = 0.0
+    while True:
+        try:
+            connection.execute(f"attach if not exists '{settings.marts_path}' as marts")
+            return
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower() or waited >= settings.warehouse_lock_seconds:
+                raise
+            wait(_RETRY_SECONDS)
+            waited += _RETRY_SECONDS
 
 
 def connect_patiently(

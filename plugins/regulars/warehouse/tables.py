@@ -2,10 +2,8 @@
 
 import duckdb
 
-from regulars.sources import raw_columns, raw_streams
+from regulars.sources import raw_columns, raw_streams, source_names
 from regulars.state import STREAMS
-
-RAW_SOURCES = ("taobao_top", "file")
 
 BATCH_COLUMNS = {
     "_batch_id": "varchar",
@@ -39,6 +37,8 @@ OPS_TABLES = {
     "touched_keys": {"run_id": "varchar", "subject": "varchar", "key": "uuid"},
     # Read by Python only: what a good night has taken in.
     "loaded_batches": {"batch_id": "varchar", "row_count": "bigint"},
+    # The last tombstone that the loaded batches were held against.
+    "applied_tombstones": {"head": "bigint"},
     "consumed_batches": {"batch_id": "varchar", "run_id": "varchar"},
     "consumed_nights": {
         "run_id": "varchar",
@@ -88,7 +88,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """
     for schema in ("raw", "ops", "config"):
         connection.execute(f"create schema if not exists warehouse.{schema}")
-    for source in RAW_SOURCES:
+    for source in source_names():
         for name in raw_streams(source):
             columns = raw_table_columns(source, name)
             _create(connection, f"warehouse.raw.{source}__{name}", columns)

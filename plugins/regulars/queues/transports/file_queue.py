@@ -10,13 +10,17 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from regulars.errors import QueueError
 from regulars.queues.transports.handover import BatchName, QueueRow
+
+QueueRecord = Mapping[str, Any]
+"""A row of a queue file, as it stands there."""
 
 
 class FileQueue:
@@ -98,6 +102,62 @@ class FileQueue:
         except OSError as error:
             raise _unwritable(data, error) from error
         return str(data)
+
+    def take_out(self, is_theirs: Callable[[QueueRecord], bool], erasure_id: str) -> int:
+        """Take rows out of files that were handed over, and say so in their manifests; how many.
+
+        Data first, manifest after it: a sender who looks in between finds a sha256 that is not
+        right and leaves the file alone, and a repetition mends it.
+
+        Raises:
+            QueueError: a file and its manifest do not belong together, or cannot be written.
+        """
+        removed = 0
+        for manifest in sorted(self._root.rglob("*.manifest.json")):
+            data = manifest.with_name(manifest.name.replace(".manifest.json", ".ndjson"))
+            try:
+                described = json.loads(manifest.read_bytes())
+                content = data.read_bytes()
+                lines = content.splitlines(keepends=True)
+                kept = [line for line in lines if not is_theirs(json.loads(line))]
+                found = int(described["row_count"]) - len(kept)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise _doubtful(data, "it or its manifest cannot be read") from error
+            was_right = hashlib.sha256(content).hexdigest() == described["sha256"]
+            if len(kept) == len(lines) and was_right:
+                continue
+            # Left by an erasure that was killed: fewer rows than the manifest says, none theirs.
+            was_killed = described.get("pending") == erasure_id and found > 0
+            if not (was_right or was_killed):
+                raise _doubtful(data, "its content is not what its manifest says")
+            left = b"".join(kept)
+            erased = {**described.get("erased", {}), erasure_id: found}
+            try:
+                if was_right:
+                    pending = {**described, "pending": erasure_id}
+                    _write_at_once(manifest, f"{json.dumps(pending, indent=2)}\n".encode())
+                    _write_at_once(data, left)
+                described.pop("pending", None)
+                described |= {
+                    "row_count": len(kept),
+                    "sha256": hashlib.sha256(left).hexdigest(),
+                    "erased": erased,
+                }
+                _write_at_once(manifest, f"{json.dumps(described, indent=2)}\n".encode())
+            except OSError as error:
+                raise _unwritable(data, error) from error
+            removed += found
+        # Of an export that was killed: it was never handed over, and its night writes it anew.
+        for part in [*self._root.rglob("*.part"), *self._unfinished()]:
+            part.unlink(missing_ok=True)
+        return removed
+
+    def _unfinished(self) -> list[Path]:
+        return [
+            data
+            for data in self._root.rglob("*.ndjson")
+            if not data.with_name(f"{data.stem}.manifest.json").exists()
+        ]
 
     def _paths(self, batch: BatchName) -> tuple[Path, Path]:
         folder = self._root / batch.channel / batch.campaign
