@@ -179,12 +179,31 @@ class Transformer:
         Raises:
             TransformFailed: names the first failed model or test and its message.
         """
+        select = list(select)
         arguments = ["build", "--exclude-resource-type", "unit_test", "--select", *select]
-        # A selector is a name: models of this project have no namesakes.
-        left_out = sorted(unique_id.rsplit(".", 1)[1] for unique_id in set(skip) - rebuild)
+        left_out = self._selectors(select, set(skip) - rebuild)
         if left_out:
             arguments += ["--exclude", *left_out]
         return self._invoke(subject, arguments, rebuild)
+
+    def _selectors(self, select: list[str], unique_ids: set[str]) -> list[str]:
+        """As few selectors as name those of ``unique_ids`` that ``select`` may hold.
+
+        dbt walks the whole graph three times for each selector. A folder of which nothing is
+        built is one selector; what bears none of the selected tags needs none.
+        """
+        tags = {one.removeprefix("tag:") for one in select if one.startswith("tag:")}
+        models = [
+            node for node in self._parsed().nodes.values() if node.resource_type.value == "model"
+        ]
+        built = {tuple(node.fqn[1:-1]) for node in models if node.unique_id not in unique_ids}
+        found = set()
+        for node in models:
+            if node.unique_id in unique_ids and (tags & set(node.tags) or len(tags) < len(select)):
+                folder = tuple(node.fqn[1:-1])
+                # Models of this project have no namesakes.
+                found.add(node.name if folder in built else ".".join(folder))
+        return sorted(found)
 
     def run(self, subject: str, select: Iterable[str], rebuild: set[str]) -> BuildReport:
         """``dbt run`` of a selection: models alone, their tests come with the subject's build.
