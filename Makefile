@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 REGULARS := $(BIN)/regulars
 PYTEST := $(BIN)/python -m pytest
+# A file's tests stay in one process: they share what is costly to set up.
+TOGETHER := -n logical --maxprocesses 4 --dist loadfile
 
 # PROFILE=name: the shops of config/profiles/name.yml, with data and Airflow of their own.
 ifdef PROFILE
@@ -43,13 +45,13 @@ ui: bootstrap ## Start Airflow and the sandbox shop; Ctrl-C stops both
 
 # --- Check
 test: lint ## Lint and every test but the fault tests (under 12 minutes)
-	@$(PYTEST) -m 'not faults' $(ARGS)
+	@$(PYTEST) $(TOGETHER) -m 'not faults' $(ARGS)
 
 test-fast: bootstrap ## ruff and the quick tests: no Airflow, nothing slow (under 2 minutes)
 	@$(BIN)/ruff check --quiet .
-	@$(PYTEST) -m 'not slow and not airflow and not faults' $(ARGS)
+	@$(PYTEST) $(TOGETHER) -m 'not slow and not airflow and not faults' $(ARGS)
 
-test-faults: bootstrap ## Kill nights at many points and see that nothing is lost or doubled
+test-faults: bootstrap ## Kill, break and correct nights: nothing is lost, nothing leaves twice
 	@$(PYTEST) -m faults $(ARGS)
 
 lint: bootstrap ## ruff, mypy and sqlfluff

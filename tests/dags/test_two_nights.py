@@ -17,7 +17,7 @@ from regulars.warehouse.lock import warehouse_lock
 from regulars.warehouse.publish import read_publication
 from tests.world import FIRST_NIGHT, open_world
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+pytestmark = [pytest.mark.airflow, pytest.mark.faults]
 RUN_ID = run_id_of(FIRST_NIGHT)
 NEXT_NIGHT = FIRST_NIGHT + timedelta(days=1)
 LONGEST_SECONDS = 300.0

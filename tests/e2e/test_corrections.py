@@ -21,7 +21,7 @@ from regulars.settings import PROJECT_ROOT
 from regulars.warehouse.read import query_published
 from tests.world import FIRST_NIGHT, World, open_world
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 SECOND_NIGHT = FIRST_NIGHT + timedelta(days=1)
 THIRD_NIGHT = FIRST_NIGHT + timedelta(days=2)
 

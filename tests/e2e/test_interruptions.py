@@ -24,7 +24,7 @@ from regulars.warehouse.publish import read_publication
 from regulars.warehouse.read import query_published
 from tests.world import FIRST_NIGHT, World, open_world
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 SECOND_NIGHT = FIRST_NIGHT + timedelta(days=1)
 FROM_PUBLISHING = AFTER_EXTRACT[AFTER_EXTRACT.index("publish_marts") :]
 READER = (

@@ -15,6 +15,7 @@ from regulars.sandbox.server import SandboxProcess
 from regulars.warehouse.publish import read_publication
 from tests.faults.forked import BEFORE, NIGHT, Arena
 
+pytestmark = pytest.mark.faults
 STEPS = ("open_night", "extract_shop", *AFTER_EXTRACT, "close_night")
 POINTS = int(os.environ.get("REGULARS_FAULT_POINTS", "200"))
 SEED = 20171002
@@ -47,17 +48,7 @@ def check_recovery(arena, killed_in):
     assert again.queued == arena.undisturbed.queued, f"killed in {killed_in}"
 
 
-# The steps with effects outside the warehouse always; the others with the random points.
-ALWAYS = ("extract_shop", "load_raw", "commit", "publish_marts", "export")
-
-
-@pytest.mark.parametrize(
-    "step",
-    [
-        pytest.param(step, marks=pytest.mark.slow if step in ALWAYS else pytest.mark.faults)
-        for step in STEPS
-    ],
-)
+@pytest.mark.parametrize("step", STEPS)
 def test_a_night_killed_as_a_step_begins_is_simply_run_again(arena, step):
     arena.restore()
     killed_in = arena.run_and_kill(NIGHT, lambda line: 0.0 if line == f"step {step}" else None)
@@ -65,7 +56,6 @@ def test_a_night_killed_as_a_step_begins_is_simply_run_again(arena, step):
     check_recovery(arena, step)
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize("point", range(POINTS))
 def test_a_night_killed_at_a_random_moment_is_simply_run_again(arena, point):
     moment = random.Random(SEED + point).uniform(0.0, arena.seconds)
