@@ -26,7 +26,9 @@
 {%- endmacro %}
 
 {#- Orders the versions of a record, newest last (law 4): modification time, rank of the source,
-    time and place of extraction. A version without a modification time is older than any with one. -#}
+    time and place of extraction. A version without a modification time is older than any with one.
+    Rows of one batch that differ in their line alone are one version: some sources write a row for
+    each line of an order. -#}
 {% macro version_order(source_rank, alias='', modified_at='modified_at') -%}
     {%- set prefix = alias ~ '.' if alias else '' -%}
     {{ ordering([
@@ -34,7 +36,6 @@
         source_rank,
         prefix ~ '_extracted_at',
         prefix ~ '_batch_id',
-        prefix ~ '_line',
     ]) }}
 {%- endmacro %}
 

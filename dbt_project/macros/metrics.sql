@@ -123,6 +123,29 @@
     group by valid_from
 {%- endmacro %}
 
+{#- Columns that say what each count stage needs, for a select from seed count_stages. -#}
+{% macro count_stage_needs() -%}
+    {%- for stage in ['new', 'returning', 'loyal', 'fan'] %}
+        max(min_valid_orders) filter (where count_stage = '{{ stage }}') as {{ stage }}_min,
+        max(case when needs_advocacy then 1 else 0 end) filter (where count_stage = '{{ stage }}')
+            as {{ stage }}_advocacy{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{#- The highest count stage whose needs are met; ``rules`` carries the columns of
+    count_stage_needs(). -#}
+{% macro count_stage(order_count, is_advocate, rules, otherwise='null') -%}
+    case
+        {%- for stage in ['fan', 'loyal', 'returning', 'new'] %}
+        when
+            {{ order_count }} >= {{ rules }}.{{ stage }}_min
+            and ({{ rules }}.{{ stage }}_advocacy = 0 or {{ is_advocate }})
+            then '{{ stage }}'
+        {%- endfor %}
+        else {{ otherwise }}
+    end
+{%- endmacro %}
+
 {#- Score 1 to 5 of a value by four cut points (columns <cuts>_q20 ... _q80): one more for each cut
     point it lies above. Whole numbers have to lie a whole unit above, so that a value equal to the
     cut, or within one of it, stays in the lower bin. Null without cut points. -#}

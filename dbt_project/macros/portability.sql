@@ -47,3 +47,19 @@
 {% macro prorate(amount, part, whole) -%}
     cast(round(({{ amount }}) * ({{ part }}) / nullif({{ whole }}, 0), 2) as decimal(18, 2))
 {%- endmacro %}
+
+{#- The same rounded down, so that parts never exceed the whole: in whole fen, because a quotient of
+    decimals is a double. -#}
+{% macro prorate_down(amount, part, whole) -%}
+    {{ adapter.dispatch('prorate_down', 'regulars')(amount, part, whole) }}
+{%- endmacro %}
+
+{% macro default__prorate_down(amount, part, whole) -%}
+    cast(
+        cast(
+            cast(({{ amount }}) * 100 as hugeint) * cast(({{ part }}) * 100 as hugeint)
+            // nullif(cast(({{ whole }}) * 100 as hugeint), 0)
+            as decimal(18, 0)
+        ) * 0.01 as decimal(18, 2)
+    )
+{%- endmacro %}

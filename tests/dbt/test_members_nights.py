@@ -13,7 +13,7 @@ import pytest
 from regulars.quality.gate import Finding, validate_tables
 from regulars.settings import Settings
 from tests.dbt.nights import Warehouse, differences
-from tests.dbt.project import Project, open_pair
+from tests.dbt.project import DbtFailed, Project, open_pair
 from tests.dbt.shop_story import Batch, Night, Story
 
 pytestmark = pytest.mark.slow
@@ -31,6 +31,7 @@ CAMPAIGNS = """
         values ('first_month_gift', 30, 'cp1', 20), ('just_silent_coupon', null, 'cp2', 30)
     ) as campaigns (campaign, trigger_day, coupon, priority)
 """
+HOURS = "insert into config.sending_hours values ('08:00', '21:00', '10:00')"
 DECIDE = """
     insert into raw.state__decisions by name
     select
@@ -48,8 +49,13 @@ EVENTS = """
         row_number() over (order by decisions.message_id, kinds.event)
         + (select count(*) from raw.state__message_events) as seq,
         decisions.message_id, kinds.event, 'run' as run_id,
-        decisions.planned_at + to_minutes(kinds.minutes) as occurred_at
-    from raw.state__decisions as decisions
+        decisions.send_at + to_minutes(kinds.minutes) as occurred_at,
+        case when kinds.event = 'exported' then decisions.send_at end as send_at
+    from (
+        -- Every third message was moved, so far that the next night has it still before it.
+        select *, planned_at + to_hours(case when seq % 3 = 0 then 31 else 0 end) as send_at
+        from raw.state__decisions
+    ) as decisions
     cross join (values ('exported', 0), ('delivered', 1), ('clicked', 90)) as kinds (event, minutes)
     where
         decisions.outcome = 'send'
@@ -92,6 +98,7 @@ def told(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         warehouse.prepare()
         with open_pair(warehouse.directory) as connection:
             connection.execute(CAMPAIGNS)
+            connection.execute(HOURS)
     for number, night in enumerate(nights):
         nightly.land(night)
         rebuilt.land(night)
@@ -413,6 +420,7 @@ def _propose_one_message(connection: duckdb.DuckDBPyConnection) -> None:
             'sms' as channel, 'marketing' as purpose, 'o' as occasion, 'send' as outcome,
             'treatment' as arm, true as is_final, 9000 as bucket,
             timestamp '2017-11-01 02:00:00' as planned_at, 'ct_1' as contact_ref,
+            timestamp '2017-11-03 16:00:00' as expires_at,
             'h' as contact_hash, 't' as template, date '2017-10-31' as as_of_date
         from intermediate.int_members__consents
         where channel = 'sms' and consent = 'granted' and not is_refused_by_now
@@ -444,6 +452,15 @@ def test_gates_let_good_nights_pass(told: Told, tmp_path: Path) -> None:
             "update {mart} set credited_amount = credited_amount + 0.01",
         ),
         (
+            "fct_order_events",
+            "insert into {mart} select * from {mart} where event = 'paid' limit 1",
+        ),
+        (
+            "fct_order_events",
+            "update {mart} set event_at = event_at - interval 900 days where event = 'paid'",
+        ),
+        ("fct_order_events", "delete from {mart} where event = 'created'"),
+        (
             "fct_campaign_sends",
             "update {mart} set sent_at = planned_at where outcome = 'holdout'",
         ),
@@ -462,12 +479,57 @@ def test_gate_of_marts_stops_what_must_not_be_published(
     assert table in {finding.table for finding in _gate_of_marts(tmp_path)}
 
 
+LAST_TOUCHED = "member_key in (select member_key from intermediate.int_members__stage_changes)"
+
+
+@pytest.mark.parametrize(
+    ("check", "damage"),
+    [
+        (
+            "assert_mart_member_lifecycle_history_has_no_gap",
+            "update intermediate.int_members__stage_spans set valid_to = valid_to - 1 "
+            f"where valid_to is not null and {LAST_TOUCHED}",
+        ),
+        (
+            "assert_mart_member_lifecycle_history_has_no_gap",
+            "delete from intermediate.int_members__stage_spans "
+            f"where valid_to is null and {LAST_TOUCHED}",
+        ),
+        (
+            "assert_mart_member_lifecycle_history_has_no_gap",
+            "insert into marts.mart_member_lifecycle_history "
+            f"select * from marts.mart_member_lifecycle_history where {LAST_TOUCHED}",
+        ),
+        (
+            "assert_mart_shop_daily_groups_add_up",
+            "update marts.mart_shop_daily set buyer_count = buyer_count + 1 "
+            "where customer_group = 'total'",
+        ),
+        (
+            "assert_mart_shop_daily_groups_add_up",
+            "update marts.mart_shop_daily set refunded_amount = refunded_amount + 0.01 "
+            "where customer_group = 'new'",
+        ),
+    ],
+)
+def test_a_data_test_finds_what_contradicts_itself(
+    told: Told, tmp_path: Path, check: str, damage: str
+) -> None:
+    _copy(told.nightly.directory, tmp_path)
+    told.nightly.project.run(tmp_path, "test", "--select", check)
+    with open_pair(tmp_path) as connection:
+        connection.execute(damage)
+    with pytest.raises(DbtFailed, match=check):
+        told.nightly.project.run(tmp_path, "test", "--select", check)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         "update {queue} set arm = 'holdout'",
         "update {queue} set planned_at = timestamp '2017-11-01 13:00:00'",
         "update {queue} set planned_at = timestamp '2017-01-01 02:00:00'",
+        "update {queue} set expires_at = planned_at",
         "update {queue} set contact_ref = '13812345678'",
         "delete from intermediate.int_members__consents",
         "update intermediate.int_members__consents set is_refused_by_now = true",

@@ -5,7 +5,6 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-import yaml
 
 from regulars.state.proposals import message_id_of
 from tests.dbt.project import PROJECT_DIR, Project
@@ -73,21 +72,12 @@ def test_every_cell_of_the_matrix_has_an_action() -> None:
         "metric_parameters",
         "attribution_windows",
         "message_caps",
-        "send_hours",
     ],
 )
 def test_every_number_has_a_unit_and_a_reason(name: str) -> None:
     rows = _seed(name)
     assert rows
     assert all(row["unit"] and row["reason"] for row in rows)
-
-
-def test_queues_and_exit_know_the_same_hours() -> None:
-    sending = yaml.safe_load((PROJECT_DIR.parent / "config" / "sending.yml").read_text("utf-8"))
-    hours = {row["purpose"]: row for row in _seed("send_hours")}["marketing"]
-    assert hours["allowed_from"] == sending["marketing_opens"]
-    assert hours["allowed_to"] == sending["marketing_closes"]
-    assert [hours["preferred_at"], hours["second_preferred_at"]] == sending["slots"]
 
 
 def test_reasons_have_a_precedence_of_their_own() -> None:

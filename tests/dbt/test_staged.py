@@ -166,6 +166,23 @@ def test_a_night_rebuilds_what_reads_a_union_when_a_folder_comes_or_goes(folders
     assert both.changed_with_descendants(both.fingerprints()) == set()
 
 
+def test_a_night_rebuilds_what_reads_a_variable_of_the_project(folders: Folders) -> None:
+    """Through a macro as well; a variable that no model reads rebuilds nothing."""
+    folders.add_model("macros/zone.sql", "{% macro zone() %}'{{ var('zone') }}'{% endmacro %}")
+    folders.add_model("models/stg_here.sql", "select {{ zone() }} as zone")
+    folders.add_model("models/stg_there.sql", "select 1 as zone")
+
+    def night(name: str, zone: str, *, full_checks: str) -> Transformer:
+        variables = f"vars: {{zone: {zone}, full_checks: {full_checks}}}\n"
+        (folders.project_dir / "dbt_project.yml").write_text(PROJECT + variables)
+        return _transformer(folders, name)
+
+    good = night("before", "UTC", full_checks="false").fingerprints()
+    assert night("checked", "UTC", full_checks="true").changed_with_descendants(good) == set()
+    moved = night("moved", "Asia/Seoul", full_checks="false")
+    assert moved.changed_with_descendants(good) == {"model.regulars.stg_here"}
+
+
 def test_a_view_is_built_again_only_when_it_has_changed(folders: Folders) -> None:
     night = _transformer(folders, "night")
     good = night.fingerprints()

@@ -204,11 +204,12 @@ def test_redis_takes_a_message_once_even_from_two_exporters(redis_url: str) -> N
         **{
             key: value
             for key, value in proposal(1).items()
-            if key not in ("is_final", "as_of_date", "planned_at", "coupon_amount")
+            if key not in ("is_final", "as_of_date", "planned_at", "expires_at", "coupon_amount")
         },
         run_id=RUN,
         decided_on=DAY,
         planned_at=PLANNED,
+        expires_at=PLANNED + timedelta(days=1),
         coupon_amount=None,
     )
     row = queue_row(Verdict(decision, PLANNED, PLANNED + timedelta(days=1), None))

@@ -1,4 +1,3 @@
-import csv
 import re
 import shutil
 from datetime import date, time
@@ -11,6 +10,7 @@ from regulars.errors import ConfigError
 from regulars.queues import load_campaigns, load_sending_hours, queue_models, read_caps
 from regulars.queues.caps import Cap
 from regulars.shops import load_shops
+from regulars.warehouse.tables import CONFIG_TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config"
@@ -161,13 +161,10 @@ def test_the_shipped_seed_holds_the_decided_caps() -> None:
     }
 
 
-def test_hours_are_those_the_models_plan_with() -> None:
-    """The seed plans a message, config/sending.yml lets it out: both must say the same."""
-    (path,) = (CONFIG.parent / "dbt_project" / "seeds").rglob("send_hours.csv")
-    with path.open(encoding="utf-8", newline="") as file:
-        (row,) = [row for row in csv.DictReader(file) if row["purpose"] == "marketing"]
-    hours = load_sending_hours(CONFIG)
-    assert time.fromisoformat(row["allowed_from"]) == hours.marketing_opens
-    assert time.fromisoformat(row["allowed_to"]) == hours.marketing_closes
-    slots = (row["preferred_at"], row["second_preferred_at"])
-    assert tuple(time.fromisoformat(slot) for slot in slots) == hours.slots
+def test_models_plan_by_the_hours_that_the_exit_keeps(config: Path) -> None:
+    """One file says it: config/sending.yml, which the warehouse gets as a table."""
+    spoil(config, "sending.yml", 'marketing_closes: "21:00"', 'marketing_closes: "20:30"')
+    spoil(config, "sending.yml", '["10:00", "17:00"]', '["09:30", "17:00"]')
+    row = load_sending_hours(config).warehouse_row()
+    assert row == {"opens": "08:00", "closes": "20:30", "first_slot": "09:30"}
+    assert set(row) == set(CONFIG_TABLES["sending_hours"])

@@ -1,7 +1,7 @@
 """Every rule of the exit, at its boundaries."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,8 @@ def message(number: int, **changes: Any) -> Decision:
     row = {key: row[key] for key in row if key not in ("is_final", "as_of_date")}
     if row["planned_at"].tzinfo is None:
         row["planned_at"] = PLANNED
+    if row["expires_at"] is not None:
+        row["expires_at"] = row["expires_at"].replace(tzinfo=UTC)
     row["coupon_amount"] = Decimal("5.00")
     return Decision(**row, run_id="night-20171001", decided_on=DAY)
 
@@ -62,7 +64,7 @@ def reasons(*messages: Decision, **changes: Any) -> list[str | None]:
 def test_a_message_leaves_at_its_planned_time() -> None:
     (verdict,) = judge(message(1))
     assert (verdict.send_at, verdict.reason) == (PLANNED, None)
-    assert verdict.expires_at == shanghai(6, "00:00")  # planned for the 2nd, and 3 days more
+    assert verdict.expires_at == shanghai(6, "00:00")  # due on the 2nd, and 3 days more
 
 
 # --- hours ---------------------------------------------------------------------------------------
@@ -113,11 +115,22 @@ def test_a_message_that_is_too_late_does_not_leave(now: datetime, reason: str | 
     assert reasons(message(1), now=now) == [reason]
 
 
-def test_without_catching_up_only_the_planned_day_counts() -> None:
-    campaigns = {"gift": campaign(catch_up_days=0)}
+def test_what_was_caught_up_when_it_was_decided_is_not_caught_up_again() -> None:
+    """A gift that was proposed on the last of its days leaves on that day or never."""
+    last_chance = message(1, expires_at=shanghai(3, "00:00"))
     late = shanghai(2, "17:00")
-    assert reasons(message(1), campaigns=campaigns, now=late) == [None]
-    assert reasons(message(1), campaigns=campaigns, now=late + SECOND) == ["quiet"]
+    assert reasons(last_chance, now=late) == [None]
+    assert reasons(last_chance, now=late + SECOND) == ["quiet"]
+    assert reasons(last_chance, now=shanghai(3, "00:00")) == ["expired"]
+
+
+def test_what_was_decided_without_an_expiry_counts_from_its_planned_day() -> None:
+    campaigns = {"gift": campaign(catch_up_days=0)}
+    decided = message(1, expires_at=None)
+    late = shanghai(2, "17:00")
+    assert reasons(decided, campaigns=campaigns, now=late) == [None]
+    assert reasons(decided, campaigns=campaigns, now=late + SECOND) == ["quiet"]
+    assert reasons(decided, now=shanghai(5, "17:00")) == [None]
 
 
 def test_hours_are_those_of_the_shop() -> None:

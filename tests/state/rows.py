@@ -9,6 +9,8 @@ from regulars.state import message_id_of
 DAY = date(2017, 10, 1)
 PLANNED = datetime(2017, 10, 2, 2, tzinfo=UTC)
 """10:00 in Shanghai on the day after."""
+EXPIRES = datetime(2017, 10, 5, 16, tzinfo=UTC)
+"""The end of the fifth in Shanghai: three days later it is too late."""
 
 
 class ManualClock:
@@ -51,6 +53,7 @@ def proposal(number: int, **changes: Any) -> dict[str, Any]:
         "coupon_code": "MONTH5",
         "coupon_amount": "5.00",
         "template": "gift",
+        "expires_at": EXPIRES.replace(tzinfo=None),
         "as_of_date": DAY,
         **changes,
     }

@@ -9,7 +9,7 @@ from regulars.state import MessageEvent, StateStore, message_id_of
 from regulars.state.database import Database
 from regulars.state.proposals import Proposal, digest_of, read_proposals
 from tests.state.processes import kill_at, race
-from tests.state.rows import DAY, PLANNED, held_out, member, proposal, suppressed
+from tests.state.rows import DAY, EXPIRES, PLANNED, held_out, member, proposal, suppressed
 
 RUN = "night-20171001"
 NEXT = "night-20171002"
@@ -141,6 +141,7 @@ def test_every_column_is_recorded_as_proposed(state: StateStore) -> None:
     (message,) = state.ledger.unsettled(RUN, "gift")
     assert (message.shop, message.platform, message.template) == ("grocer", "taobao", "gift")
     assert (str(message.coupon_amount), message.planned_at) == ("5.00", PLANNED)
+    assert message.expires_at == EXPIRES
     assert message.customer_key == proposal(1)["customer_key"]
 
 
@@ -169,6 +170,7 @@ def test_the_digest_covers_every_column() -> None:
         "purpose": "service",
         "bucket": 1,
         "planned_at": PLANNED + timedelta(microseconds=1),
+        "expires_at": EXPIRES + timedelta(microseconds=1),
         "contact_ref": "tok_other",
         "contact_hash": None,
         "coupon_code": None,
@@ -180,6 +182,13 @@ def test_the_digest_covers_every_column() -> None:
     for column, value in changes.items():
         assert digest_of([Proposal(**proposal(1, **{column: value}))]) != digest_of([base]), column
     assert digest_of([Proposal(**proposal(1, coupon_amount="5.0"))]) == digest_of([base])
+
+
+def test_what_was_decided_before_expiries_were_recorded_keeps_its_digest() -> None:
+    rows = [suppressed(1, expires_at=None), held_out(2, expires_at=None)]
+    assert digest_of(read_proposals(RUN, "gift", rows)) == (
+        "f2ff768e6d90581bae2226220802be692e0a2408f2cc90da5d53b3e7154a25b1"
+    )
 
 
 def test_a_row_that_was_tampered_with_shows(state: StateStore, state_url: str) -> None:
@@ -207,6 +216,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"outcome": "holdout"}, "contradict"),
     ({"contact_ref": None}, "needs contact_ref"),
     ({"planned_at": None}, "needs contact_ref"),
+    ({"expires_at": None}, "needs contact_ref"),
     ({"template": None}, "needs contact_ref"),
     ({"bucket": 10_000}, "bucket"),
     ({"coupon_amount": "5.001"}, "coupon_amount"),

@@ -15,6 +15,7 @@ select
     is_final,
     bucket,
     planned_at,
+    expires_at,
     contact_ref,
     contact_hash,
     coupon_code,

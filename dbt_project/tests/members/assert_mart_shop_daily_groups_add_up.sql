@@ -15,6 +15,8 @@ from (
         or count(distinct customer_group) <> 5
         or 2 * sum(member_count) filter (where customer_group = 'total') <> sum(member_count)
         or 2 * sum(order_count) filter (where customer_group = 'total') <> sum(order_count)
+        or 2 * sum(buyer_count) filter (where customer_group = 'total') <> sum(buyer_count)
         or 2 * sum(paid_amount) filter (where customer_group = 'total') <> sum(paid_amount)
+        or 2 * sum(refunded_amount) filter (where customer_group = 'total') <> sum(refunded_amount)
 ) as broken_days
 having count(*) > 0

@@ -17,7 +17,7 @@ from regulars.night import calendar
 from regulars.night import manifest as manifests
 from regulars.night.manifest import RunManifest, read_manifest, run_id_of
 from regulars.night.steps import SUBJECTS
-from regulars.queues import load_campaigns, queue_models
+from regulars.queues import load_campaigns, load_sending_hours, queue_models
 from regulars.records import BatchManifest
 from regulars.settings import Settings
 from regulars.shops import load_shops
@@ -223,6 +223,8 @@ def _rebuild(
             control.write_campaigns(
                 connection, [campaign.warehouse_row() for campaign in campaigns]
             )
+            hours = load_sending_hours(settings.config_dir)
+            control.write_sending_hours(connection, hours.warehouse_row())
         transformer.seed()
         for subject, select in SUBJECTS.items():
             transformer.build(subject, select, set())

@@ -425,6 +425,8 @@ class Night:
                     control.write_campaigns(
                         connection, [campaign.warehouse_row() for campaign in self._campaigns()]
                     )
+                    hours = load_sending_hours(self.settings.config_dir)
+                    control.write_sending_hours(connection, hours.warehouse_row())
                     good = control.read_fingerprints(connection)
                 parsed.result()
             self._load_seeds(good, entry)

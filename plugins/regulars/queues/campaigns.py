@@ -62,6 +62,14 @@ class SendingHours(_Model):
             raise ValueError("every slot must lie within the open hours")
         return self
 
+    def warehouse_row(self) -> dict[str, str]:
+        """The row of ``config.sending_hours``, by which messages are planned; texts ``HH:MM``."""
+        return {
+            "opens": f"{self.marketing_opens:%H:%M}",
+            "closes": f"{self.marketing_closes:%H:%M}",
+            "first_slot": f"{self.slots[0]:%H:%M}",
+        }
+
 
 class Campaign(_Model):
     """One file of config/campaigns: one row of ``config.campaigns`` in the warehouse.
@@ -75,7 +83,7 @@ class Campaign(_Model):
         start_date, end_date: first and last business date that may propose it.
         send_at_local: planned time in the shop's zone.
         trigger_day: days from the trigger to the message; None when the trigger is a stage.
-        catch_up_days: days after the planned one on which it may still be sent.
+        catch_up_days: days after the occasion's own one on which it may still be sent.
         cooldown_days: days after an order without promotion.
         coupon_amount: in the brand's base currency.
         priority: order at the exit, lower first.

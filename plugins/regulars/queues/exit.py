@@ -231,7 +231,13 @@ def _send_time(decision: Decision, context: ExitContext, zone: ZoneInfo) -> date
 
 
 def _expiry(decision: Decision, campaign: Campaign, zone: ZoneInfo) -> datetime:
-    """The end of the last local day on which it may be sent."""
+    """The end of the last local day on which it may be sent.
+
+    It was proposed with the decision, counted from the occasion's own day. What was decided before
+    that was recorded counts from the planned day.
+    """
+    if decision.expires_at is not None:
+        return decision.expires_at
     day = _planned(decision).astimezone(zone).date() + timedelta(days=campaign.catch_up_days + 1)
     return datetime.combine(day, time(), zone).astimezone(UTC)
 

@@ -73,7 +73,11 @@ class CommitResult:
 
 @dataclass(frozen=True)
 class Decision:
-    """One recorded decision (instants UTC, amounts in the shop's currency)."""
+    """One recorded decision (instants UTC, amounts in the shop's currency).
+
+    ``expires_at`` is the instant from which it may not be sent any more; None for whatever was
+    decided before it was recorded.
+    """
 
     message_id: str
     run_id: str
@@ -97,6 +101,7 @@ class Decision:
     coupon_code: str | None
     coupon_amount: Decimal | None
     template: str | None
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True)

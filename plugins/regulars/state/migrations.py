@@ -6,7 +6,7 @@ waits and then finds nothing left to do.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -268,8 +268,16 @@ _SCRUBBED_2: dict[str, tuple[tuple[str, ...], str]] = {
 """Columns that an erasure leaves as they are, and what it makes of the others."""
 
 
-def _sqlite_scrub(table: str) -> tuple[str, str]:
-    kept, erased = _SCRUBBED_2[table]
+_SCRUBBED_3 = {
+    table: ((*_SCRUBBED_2[table][0], "expires_at"), _SCRUBBED_2[table][1])
+    for table in ("decisions", "deferrals")
+}
+
+
+def _sqlite_scrub(
+    table: str, scrubbed: Mapping[str, tuple[tuple[str, ...], str]] = _SCRUBBED_2
+) -> tuple[str, str]:
+    kept, erased = scrubbed[table]
     unchanged = " and ".join(f"new.{column} is old.{column}" for column in kept)
     return (
         f"drop trigger {table}_no_update",
@@ -280,14 +288,20 @@ def _sqlite_scrub(table: str) -> tuple[str, str]:
 
 
 def _postgresql_scrub(table: str) -> tuple[str, ...]:
-    kept, erased = _SCRUBBED_2[table]
-    unchanged = " and ".join(f"new.{column} is not distinct from old.{column}" for column in kept)
     return (
         f"drop trigger {table}_append_only on {table}",
         f"create trigger {table}_append_only before delete or truncate on {table} "
         "for each statement execute function regulars_append_only()",
+        _postgresql_only_scrub(table, _SCRUBBED_2),
+    )
+
+
+def _postgresql_only_scrub(table: str, scrubbed: Mapping[str, tuple[tuple[str, ...], str]]) -> str:
+    kept, erased = scrubbed[table]
+    unchanged = " and ".join(f"new.{column} is not distinct from old.{column}" for column in kept)
+    return (
         f"create trigger {table}_only_scrub before update on {table} for each row "
-        f"when (not ({erased} and {unchanged})) execute function regulars_append_only()",
+        f"when (not ({erased} and {unchanged})) execute function regulars_append_only()"
     )
 
 
@@ -332,6 +346,24 @@ STEPS: tuple[Step, ...] = (
                 for table in _APPEND_ONLY_2
             ),
             *(statement for table in _SCRUBBED_2 for statement in _postgresql_scrub(table)),
+        ),
+    ),
+    Step(
+        version=3,
+        name="when a message expires",
+        statements=tuple(
+            f"alter table {table} add column expires_at timestamp" for table in _SCRUBBED_3
+        ),
+        sqlite=tuple(
+            statement for table in _SCRUBBED_3 for statement in _sqlite_scrub(table, _SCRUBBED_3)
+        ),
+        postgresql=tuple(
+            statement
+            for table in _SCRUBBED_3
+            for statement in (
+                f"drop trigger {table}_only_scrub on {table}",
+                _postgresql_only_scrub(table, _SCRUBBED_3),
+            )
         ),
     ),
 )

@@ -59,6 +59,7 @@ class Proposal(BaseModel):
     is_final: bool
     bucket: Annotated[int, Field(ge=0, lt=10_000)] | None
     planned_at: UtcInstant | None
+    expires_at: UtcInstant | None
     contact_ref: str | None
     contact_hash: str | None
     coupon_code: str | None
@@ -77,13 +78,19 @@ class Proposal(BaseModel):
             raise ValueError("only a suppression may be decided again later")
         if (self.outcome == "holdout") != (self.arm == "holdout") and self.outcome != "suppressed":
             raise ValueError("outcome and arm contradict each other")
-        if self.outcome == "send" and None in (self.contact_ref, self.planned_at, self.template):
-            raise ValueError("a message to send needs contact_ref, planned_at and template")
+        needed = (self.contact_ref, self.planned_at, self.expires_at, self.template)
+        if self.outcome == "send" and None in needed:
+            raise ValueError(
+                "a message to send needs contact_ref, planned_at, expires_at, template"
+            )
         return self
 
     def canonical(self) -> str:
         """One line of JSON that is equal when, and only when, the row is."""
         values = self.model_dump(mode="json")
+        if self.expires_at is None:
+            # What was decided before there was one keeps its digest.
+            del values["expires_at"]
         if self.coupon_amount is not None:
             values["coupon_amount"] = f"{self.coupon_amount:.2f}"
         return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -166,6 +166,7 @@ def _considered_columns(*, run_is_key: bool = False) -> tuple[Column[Any], ...]:
         Column("coupon_code", Text),
         Column("coupon_amount", Amount),
         Column("template", Text),
+        Column("expires_at", Instant),
     )
 
 

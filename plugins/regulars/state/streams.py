@@ -63,6 +63,7 @@ STREAMS: dict[str, Stream] = {
             "event": "VARCHAR",
             "occurred_at": "TIMESTAMP",
             "run_id": "VARCHAR",
+            "send_at": "TIMESTAMP",
         },
     ),
     "state__refusals": Stream(

@@ -20,6 +20,7 @@ from typing import Any
 from regulars.errors import TransformFailed
 from regulars.settings import Settings
 from regulars.transform.staged import STAGED_VARIABLE, staged_models
+from regulars.transform.variables import project_variables, variables_read
 from regulars.warehouse.lock import warehouse_lock
 
 _logger = logging.getLogger(__name__)
@@ -84,7 +85,8 @@ class Transformer:
     def fingerprints(self) -> dict[str, str]:
         """Fingerprint (hex) of every model and seed.
 
-        Made of its code, its macros, its configuration and the names of what it reads.
+        Made of its code, its macros, the project's variables that either reads, its configuration
+        and the names of what it reads.
         """
         project = str(self._settings.dbt_project_dir)
         manifest = self._parsed()
@@ -94,6 +96,7 @@ class Transformer:
 
     def _fingerprints_of(self, manifest: Any) -> dict[str, str]:
         result = {}
+        variables = project_variables(self._settings.dbt_project_dir)
         for unique_id, node in manifest.nodes.items():
             if node.resource_type.value not in ("model", "seed"):
                 continue
@@ -108,8 +111,11 @@ class Transformer:
             digest.update(json.dumps(_contract(node), sort_keys=True).encode())
             # A union without the source whose folder was taken away is another model.
             digest.update(json.dumps(sorted(_parents(node))).encode())
-            for macro in self._macros_of(node):
-                digest.update(manifest.macros[macro].macro_sql.encode())
+            macros = [manifest.macros[macro].macro_sql for macro in self._macros_of(node)]
+            for macro in macros:
+                digest.update(macro.encode())
+            read = variables_read([node.raw_code, *macros], variables)
+            digest.update(json.dumps(read, sort_keys=True, default=str).encode())
             result[unique_id] = digest.hexdigest()
         return result
 

@@ -157,14 +157,20 @@ def write_campaigns(
     connection: duckdb.DuckDBPyConnection, campaigns: Iterable[Mapping[str, Any]]
 ) -> None:
     """Replace ``config.campaigns`` by the campaigns of config/campaigns/."""
+    _replace(connection, "campaigns", [dict(campaign) for campaign in campaigns])
+
+
+def write_sending_hours(connection: duckdb.DuckDBPyConnection, hours: Mapping[str, Any]) -> None:
+    """Replace ``config.sending_hours`` by the one row of config/sending.yml."""
+    _replace(connection, "sending_hours", [dict(hours)])
+
+
+def _replace(
+    connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]
+) -> None:
     connection.execute("begin")
-    connection.execute("delete from warehouse.config.campaigns")
-    _append(
-        connection,
-        "warehouse.config.campaigns",
-        CONFIG_TABLES["campaigns"],
-        [dict(campaign) for campaign in campaigns],
-    )
+    connection.execute(f"delete from warehouse.config.{table}")
+    _append(connection, f"warehouse.config.{table}", CONFIG_TABLES[table], rows)
     connection.execute("commit")
 
 

@@ -72,7 +72,8 @@ CONFIG_TABLES = {
         "monitor_days": "integer",
         "is_active": "boolean",
         "brand": "varchar",
-    }
+    },
+    "sending_hours": {"opens": "varchar", "closes": "varchar", "first_slot": "varchar"},
 }
 
 
@@ -84,7 +85,8 @@ def raw_table_columns(source: str, stream: str) -> dict[str, str]:
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create what is missing of schemas raw, ops and config; add columns that a contract gained.
 
-    Idempotent. Never drops or narrows anything.
+    Idempotent. Never narrows anything. A copy of recorded state that lacks a column is emptied: the
+    next :func:`regulars.warehouse.control.sync_state` fills it whole, its older rows as well.
     """
     for schema in ("raw", "ops", "config"):
         connection.execute(f"create schema if not exists warehouse.{schema}")
@@ -93,17 +95,20 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
             columns = raw_table_columns(source, name)
             _create(connection, f"warehouse.raw.{source}__{name}", columns)
     for name, stream in STREAMS.items():
-        _create(connection, f"warehouse.raw.{name}", stream.columns)
+        if _create(connection, f"warehouse.raw.{name}", stream.columns):
+            connection.execute(f"delete from warehouse.raw.{name}")
     for table, columns in OPS_TABLES.items():
         _create(connection, f"warehouse.ops.{table}", columns)
     for table, columns in CONFIG_TABLES.items():
         _create(connection, f"warehouse.config.{table}", columns)
 
 
-def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> None:
+def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> bool:
+    """Whether a table that stood already has gained a column."""
     listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
     connection.execute(f"create table if not exists {table} ({listed})")
     present = {row[0] for row in connection.execute(f"describe {table}").fetchall()}
-    for name, kind in columns.items():
-        if name not in present:
-            connection.execute(f'alter table {table} add column "{name}" {kind}')
+    gained = [name for name in columns if name not in present]
+    for name in gained:
+        connection.execute(f'alter table {table} add column "{name}" {columns[name]}')
+    return bool(gained)

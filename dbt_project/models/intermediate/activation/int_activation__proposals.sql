@@ -12,8 +12,8 @@ run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
 
-send_hours as (
-    select * from {{ ref('send_hours') }}
+sending_hours as (
+    select * from {{ source('config', 'sending_hours') }}
 ),
 
 reasons as (
@@ -42,17 +42,17 @@ campaigns as (
         campaigns.*,
         run.as_of_date,
         run.send_date,
-        -- An hour that is not allowed is shifted into the first preferred one, never sent at night.
+        -- An hour that is not allowed is shifted into the first slot, never sent at night. A nightly
+        -- service message is not urgent either: it is planned by the same hours.
         case
             when
-                campaigns.send_at_local >= send_hours.allowed_from
-                and campaigns.send_at_local < send_hours.allowed_to
+                campaigns.send_at_local >= sending_hours.opens
+                and campaigns.send_at_local < sending_hours.closes
                 then campaigns.send_at_local
-            else send_hours.preferred_at
+            else sending_hours.first_slot
         end as send_clock
     from {{ source('config', 'campaigns') }} as campaigns
-    inner join send_hours
-        on campaigns.purpose = send_hours.purpose
+    cross join sending_hours
     cross join run
     where
         campaigns.is_active
@@ -134,6 +134,14 @@ due as (
         or coalesce(campaigns.end_date <= campaigns.as_of_date, false) as is_last_chance,
         {{ to_utc(at_wall_clock('campaigns.send_date', 'campaigns.send_clock'), 'run_shops.zone') }}
             as planned_at,
+        -- Counted from the occasion's own day: what was caught up here is not caught up once more
+        -- at the exit.
+        {{ to_utc(
+            'cast(' ~ add_days(
+                'campaigns.send_date', 'campaigns.catch_up_days - occasions.days_late + 1'
+            ) ~ ' as timestamp)',
+            'run_shops.zone'
+        ) }} as expires_at,
         campaigns.salt,
         campaigns.holdout_share,
         campaigns.cooldown_days,
@@ -176,23 +184,27 @@ considered as (
         and given.message_id is null
 ),
 
-stopped_messages as (
-    select message_id
+exits as (
+    select
+        message_id,
+        max(case when event = 'suppressed_at_exit' then 1 else 0 end) = 1 as is_stopped,
+        min(send_at) as send_at
     from {{ source('raw', 'state__message_events') }}
-    where event = 'suppressed_at_exit'
     group by message_id
 ),
 
--- Everything that was sent or held out. A held-out message takes the place it would have had, so
--- that caps fall on both arms alike.
+-- Everything that was sent or held out, at the hour it left for. A held-out message takes the place
+-- it would have had, so that caps fall on both arms alike.
 ledger as (
-    select decisions.*
+    select
+        decisions.*,
+        coalesce(exits.send_at, decisions.planned_at) as send_at
     from decisions
-    left join stopped_messages
-        on decisions.message_id = stopped_messages.message_id
+    left join exits
+        on decisions.message_id = exits.message_id
     where
         decisions.outcome in ('send', 'holdout')
-        and stopped_messages.message_id is null
+        and not coalesce(exits.is_stopped, false)
 ),
 
 -- Drawn once and recorded: neither a salt nor a share edited later moves anybody to the other arm.
@@ -372,7 +384,7 @@ ledger_matches as (
         ledger.message_id as earlier_message_id,
         ledger.channel,
         reachable.planned_at,
-        ledger.planned_at as earlier_planned_at
+        ledger.send_at as earlier_send_at
     from reachable
     inner join ledger
         on
@@ -385,7 +397,7 @@ ledger_matches as (
         ledger.message_id as earlier_message_id,
         ledger.channel,
         reachable.planned_at,
-        ledger.planned_at as earlier_planned_at
+        ledger.send_at as earlier_send_at
     from reachable
     inner join ledger
         on
@@ -414,7 +426,7 @@ room_by_cap as (
         on
             reachable.message_id = ledger_matches.message_id
             and caps.channel in (ledger_matches.channel, 'all')
-            and ledger_matches.earlier_planned_at
+            and ledger_matches.earlier_send_at
             > {{ add_hours('reachable.planned_at', '-caps.window_hours') }}
     group by reachable.message_id, caps.channel, caps.window_hours
 ),
@@ -516,6 +528,7 @@ select
     coalesce(reasons.is_final, true) or drawn.is_last_chance as is_final,
     case when drawn.suppression_reason is null then drawn.member_bucket end as bucket,
     drawn.planned_at,
+    drawn.expires_at,
     drawn.contact_ref,
     drawn.contact_hash,
     drawn.coupon_code,

@@ -51,23 +51,24 @@ dropped_sends as (
     where {{ only_touched('customer_key', 'int_campaigns__touched') }}
 ),
 
+newest_arms as (
+    select *
+    from {{ ref('stg_file__campaign_arms') }}
+    where {{ only_touched('customer_key', 'int_campaigns__touched') }}
+    qualify row_number() over (
+        partition by campaign_key, customer_key
+        order by _extracted_at desc nulls last, _batch_id desc nulls last, _line desc nulls last
+    ) = 1
+),
+
 dropped_arms as (
     select
         arms.*,
         campaigns.channel
-    from {{ ref('stg_file__campaign_arms') }} as arms
+    from newest_arms as arms
     left join {{ ref('int_campaigns__registered') }} as campaigns
         on arms.campaign_key = campaigns.campaign_key
-    where
-        arms.arm = 'holdout'
-        and {{ only_touched('arms.customer_key', 'int_campaigns__touched') }}
-    qualify row_number() over (
-        partition by arms.campaign_key, arms.customer_key
-        order by
-            arms._extracted_at desc nulls last,
-            arms._batch_id desc nulls last,
-            arms._line desc nulls last
-    ) = 1
+    where arms.arm = 'holdout'
 ),
 
 message_events as (
@@ -78,6 +79,7 @@ exits as (
     select
         message_id,
         max(case when event = 'exported' then 1 else 0 end) = 1 as is_exported,
+        min(send_at) as send_at,
         max(case when event = 'suppressed_at_exit' then 1 else 0 end) = 1 as is_stopped
     from message_events
     group by message_id
@@ -89,7 +91,13 @@ decided as (
         members.customer_key,
         members.platform,
         members.shop,
-        coalesce(exits.is_exported, false) as is_exported,
+        -- The exit may have moved it to a later hour; until then it has not been sent.
+        coalesce(
+            exits.is_exported
+            and coalesce(exits.send_at, decisions.planned_at) < brand_shops.visible_until,
+            false
+        ) as is_sent,
+        coalesce(exits.send_at, decisions.planned_at) as send_at,
         coalesce(exits.is_stopped, false) as is_stopped
     from {{ source('raw', 'state__decisions') }} as decisions
     inner join members
@@ -181,11 +189,12 @@ messages as (
         case
             when decided.outcome = 'holdout' then 'holdout'
             when decided.outcome = 'suppressed' or decided.is_stopped then 'suppressed'
-            when decided.is_exported then 'sent'
+            when decided.is_sent then 'sent'
             else 'committed'
         end as kind,
-        -- The planned time and not the machine's: what a mart holds is the shop's time alone.
-        decided.planned_at as touched_at,
+        -- The hour it was handed over for and not the machine's: what a mart holds is the shop's
+        -- time alone.
+        case when decided.is_sent then decided.send_at else decided.planned_at end as touched_at,
         decided.planned_at,
         decided.arm,
         case when decided.is_stopped then 'stopped_at_exit' else decided.reason end as reason,

@@ -20,7 +20,7 @@ mentions as (
     union all
     select customer_key, brand, platform, shop, buyer_id, created_at as happened_at
     from {{ ref('int_reviews__unioned') }}
-    where {{ only_touched('customer_key', 'int_customers__touched') }}
+    where customer_key is not null and {{ only_touched('customer_key', 'int_customers__touched') }}
     union all
     select customer_key, brand, platform, shop, buyer_id, occurred_at as happened_at
     from {{ ref('stg_file__interactions') }}

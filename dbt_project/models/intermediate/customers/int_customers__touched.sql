@@ -21,6 +21,7 @@ mentions as (
     select
         customer_key, brand, platform, shop, _batch_id, created_at as happened_at
     from {{ ref('int_reviews__unioned') }}
+    where customer_key is not null
     union all
     select
         customer_key, brand, platform, shop, _batch_id, occurred_at as happened_at

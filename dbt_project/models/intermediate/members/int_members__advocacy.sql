@@ -18,25 +18,43 @@ run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
 
--- What the platform wrote in the buyer's place is not the buyer's word.
-reviews as (
-    select
-        brand,
-        platform,
-        shop,
-        review_key as advocacy_key,
-        customer_key,
-        'reviews' as stream,
-        coalesce(result, 'unrated') as kind,
-        created_at as occurred_at
+-- A review that was changed says what its newest version says, even if that is nothing.
+newest_reviews as (
+    select *
     from {{ ref('int_reviews__unioned') }}
-    where
-        photo_count > 0
-        or content not in (select texts.content from automatic_texts as texts)
     qualify row_number() over (
         partition by review_key
         order by _extracted_at desc nulls last, _batch_id desc nulls last, _line desc nulls last
     ) = 1
+),
+
+orders_of_members as (
+    select
+        orders.order_key,
+        orders.customer_key
+    from {{ ref('int_orders__current') }} as orders
+    inner join identities
+        on orders.customer_key = identities.customer_key
+),
+
+-- What the platform wrote in the buyer's place is not the buyer's word. A source that does not say
+-- whose the review is means the order's buyer.
+reviews as (
+    select
+        reviews.brand,
+        reviews.platform,
+        reviews.shop,
+        reviews.review_key as advocacy_key,
+        coalesce(reviews.customer_key, orders.customer_key) as customer_key,
+        'reviews' as stream,
+        coalesce(reviews.result, 'unrated') as kind,
+        reviews.created_at as occurred_at
+    from newest_reviews as reviews
+    left join orders_of_members as orders
+        on reviews.order_key = orders.order_key
+    where
+        reviews.photo_count > 0
+        or reviews.content not in (select texts.content from automatic_texts as texts)
 ),
 
 interactions as (

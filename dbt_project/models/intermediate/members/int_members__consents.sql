@@ -14,8 +14,23 @@ run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
 
-present as (
-    select max(visible_until) as visible_until from run_shops
+-- The business date ends for a person with the last shop of the brand; other brands have no say.
+brand_shops as (
+    select
+        brand,
+        max(visible_until) as visible_until
+    from run_shops
+    group by brand
+),
+
+presents as (
+    select
+        identities.member_key,
+        max(brand_shops.visible_until) as visible_until
+    from identities
+    inner join brand_shops
+        on identities.brand = brand_shops.brand
+    group by identities.member_key
 ),
 
 profiles as (
@@ -30,7 +45,7 @@ later_records as (
         identities.member_key,
         records.sms_consent,
         records.email_consent,
-        greatest(records.modified_at, present.visible_until) as said_at
+        greatest(records.modified_at, brand_shops.visible_until) as said_at
     from {{ ref('stg_file__members') }} as records
     inner join identities
         on records.customer_key = identities.customer_key
@@ -39,7 +54,8 @@ later_records as (
             records.brand = run_shops.brand
             and records.platform = run_shops.platform
             and records.shop = run_shops.shop
-    cross join present
+    inner join brand_shops
+        on records.brand = brand_shops.brand
     where records.modified_at >= run_shops.visible_until
     qualify row_number() over (
         partition by records.customer_key
@@ -149,7 +165,7 @@ recorded_words as (
 words as (
     select
         words.*,
-        coalesce(words.said_at, timestamp '1970-01-01 00:00:00') < present.visible_until
+        coalesce(words.said_at, timestamp '1970-01-01 00:00:00') < presents.visible_until
             as is_visible,
         {{ ordering([
             "coalesce(words.said_at, timestamp '1970-01-01 00:00:00')",
@@ -161,7 +177,8 @@ words as (
         union all
         select * from recorded_words
     ) as words
-    cross join present
+    inner join presents
+        on words.member_key = presents.member_key
 )
 
 select

@@ -13,10 +13,7 @@ windows as (
 count_rules as (
     select
         valid_from,
-        max(min_valid_orders) filter (where count_stage = 'new') as new_min,
-        max(min_valid_orders) filter (where count_stage = 'returning') as returning_min,
-        max(min_valid_orders) filter (where count_stage = 'loyal') as loyal_min,
-        max(min_valid_orders) filter (where count_stage = 'fan') as fan_min
+        {{ count_stage_needs() }}
     from {{ ref('count_stages') }}
     group by valid_from
 ),
@@ -52,9 +49,13 @@ counts_in_force as (
         versions.valid_from,
         versions.valid_to,
         count_rules.new_min,
+        count_rules.new_advocacy,
         count_rules.returning_min,
+        count_rules.returning_advocacy,
         count_rules.loyal_min,
-        count_rules.fan_min
+        count_rules.loyal_advocacy,
+        count_rules.fan_min,
+        count_rules.fan_advocacy
     from rule_versions as versions
     inner join count_rules
         on versions.valid_from >= count_rules.valid_from
@@ -195,13 +196,9 @@ spans as (
             rules.valid_to,
             {{ add_days('states.last_valid_order_date', 'windows.last_day + 1') }}
         ) as valid_to,
-        case
-            when states.valid_order_count >= rules.fan_min and states.is_advocate then 'fan'
-            when states.valid_order_count >= rules.loyal_min then 'loyal'
-            when states.valid_order_count >= rules.returning_min then 'returning'
-            when states.valid_order_count >= rules.new_min then 'new'
-            else 'prospect'
-        end as count_stage,
+        {{ count_stage(
+            'states.valid_order_count', 'states.is_advocate', 'rules', otherwise="'prospect'"
+        ) }} as count_stage,
         windows.activity_stage,
         states.valid_order_count,
         states.last_valid_order_date,

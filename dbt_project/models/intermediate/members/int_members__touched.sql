@@ -21,6 +21,17 @@ run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
 
+-- The end of the business date for words about a person: a brand's, as int_members__consents sees
+-- it.
+brand_shops as (
+    select
+        brand,
+        max(visible_until) as visible_until,
+        max(previous_visible_until) as previous_visible_until
+    from run_shops
+    group by brand
+),
+
 refusals as (
     select * from {{ source('raw', 'state__refusals') }}
 ),
@@ -65,6 +76,15 @@ touched_customers as (
             and records.platform = run_shops.platform
             and records.shop = run_shops.shop
     where {{ became_visible('records.modified_at') }}
+    union
+    -- So does a consent: a file may carry one that is said after it was written.
+    select records.customer_key
+    from member_records as records
+    inner join brand_shops
+        on records.brand = brand_shops.brand
+    where
+        {{ became_visible('records.sms_consent_at', 'brand_shops') }}
+        or {{ became_visible('records.email_consent_at', 'brand_shops') }}
     union
     -- A corrected review may have been somebody else's before.
     select statements.customer_key

@@ -147,7 +147,7 @@ current_lines as (
             0
         ) as decimal(18, 2)) as goods_amount,
         lines.discount_amount,
-        cast(coalesce(lines.paid_amount, 0) as decimal(18, 2)) as payable_amount,
+        lines.paid_amount as told_amount,
         case when lines.is_coupon_unknown then told_coupons.coupon_id else lines.coupon_id end
             as coupon_id,
         case when lines.is_coupon_unknown then told_coupons.campaign_id else lines.campaign_id end
@@ -166,6 +166,75 @@ current_lines as (
             and lines._batch_id = outdated._batch_id
             and lines._line = outdated._line
     where outdated.order_key is null
+),
+
+-- Some exports say what an order cost and of its lines only what they are listed at.
+untold_orders as (
+    select order_key
+    from current_lines
+    where order_key in (
+        select untold.order_key from current_lines as untold where untold.told_amount is null
+    )
+    group by order_key
+    having count(told_amount) = 0
+),
+
+payments as (
+    select
+        orders.order_key,
+        orders.payable_amount - orders.shipping_amount as amount
+    from {{ ref('int_orders__current') }} as orders
+    inner join untold_orders
+        on orders.order_key = untold_orders.order_key
+    where orders.payable_amount > orders.shipping_amount
+),
+
+-- Shared by the list prices, rounded down; the fen that are left go to the largest line.
+shares as (
+    select
+        lines.order_key,
+        lines.line_no,
+        payments.amount,
+        coalesce(
+            {{ prorate_down(
+                'payments.amount',
+                'lines.goods_amount',
+                'sum(lines.goods_amount) over (partition by lines.order_key)',
+            ) }},
+            0
+        ) as share_amount,
+        row_number() over (
+            partition by lines.order_key
+            order by lines.goods_amount desc nulls last, lines.line_no asc nulls last
+        ) = 1 as is_largest
+    from current_lines as lines
+    inner join payments
+        on lines.order_key = payments.order_key
+),
+
+shared_payments as (
+    select
+        order_key,
+        line_no,
+        share_amount
+        + case
+            when is_largest then amount - sum(share_amount) over (partition by order_key)
+            else 0
+        end as amount
+    from shares
+),
+
+settled_lines as (
+    select
+        lines.*,
+        cast(coalesce(lines.told_amount, shared_payments.amount, 0) as decimal(18, 2))
+            as payable_amount,
+        shared_payments.order_key is not null as is_payment_shared
+    from current_lines as lines
+    left join shared_payments
+        on
+            lines.order_key = shared_payments.order_key
+            and lines.line_no = shared_payments.line_no
 )
 
 select
@@ -182,6 +251,7 @@ select
     cast(coalesce(discount_amount, goods_amount - payable_amount) as decimal(18, 2))
         as discount_amount,
     payable_amount,
+    is_payment_shared,
     coupon_id,
     campaign_id
-from current_lines
+from settled_lines

@@ -32,14 +32,39 @@ evidence as (
 
 coupon_uses as (
     select
-        credits.campaign_key,
-        credits.customer_key,
-        max(credits.touched_at) as last_used_at
-    from {{ ref('int_campaigns__credits') }} as credits
+        order_key,
+        campaign_key,
+        customer_key,
+        touched_at as used_at
+    from {{ ref('int_campaigns__credits') }}
     where
-        credits.evidence = 'coupon_used'
-        and {{ only_touched('credits.customer_key', 'int_campaigns__touched') }}
-    group by credits.campaign_key, credits.customer_key
+        evidence = 'coupon_used'
+        and {{ only_touched('customer_key', 'int_campaigns__touched') }}
+),
+
+-- A use proves one message: the last that its buyer was sent before it.
+proven_by_use as (
+    select
+        coupon_uses.order_key,
+        coupon_uses.campaign_key,
+        max_by(touches.send_key, {{ ordering(['touches.touched_at', 'touches.send_key']) }})
+            as send_key
+    from coupon_uses
+    inner join touches
+        on
+            coupon_uses.campaign_key = touches.campaign_key
+            and coupon_uses.customer_key = touches.customer_key
+            and coupon_uses.used_at >= touches.touched_at
+    where
+        touches.is_message
+        and touches.kind = 'sent'
+    group by coupon_uses.order_key, coupon_uses.campaign_key
+),
+
+used_messages as (
+    select send_key
+    from proven_by_use
+    group by send_key
 ),
 
 messages as (
@@ -54,14 +79,12 @@ messages as (
         evidence.intercepted_at,
         evidence.refused_at,
         case when touches.kind = 'sent' then touches.touched_at end as sent_at,
-        touches.kind = 'sent' and coupon_uses.last_used_at >= touches.touched_at as has_used_coupon
+        used_messages.send_key is not null as has_used_coupon
     from touches
     left join evidence
         on touches.send_key = evidence.send_key
-    left join coupon_uses
-        on
-            touches.campaign_key = coupon_uses.campaign_key
-            and touches.customer_key = coupon_uses.customer_key
+    left join used_messages
+        on touches.send_key = used_messages.send_key
     where touches.is_message
 )
 

@@ -34,10 +34,12 @@ sends as (
         on sends.customer_key = identities.customer_key
 ),
 
--- Messages are counted, and apart from them people: who was messaged twice counts once.
+-- Messages are counted, and apart from them people: who was messaged twice counts once. A message
+-- counts in the currency of the shop that it was sent for, so that the rows add up.
 messages as (
     select
         campaign_key,
+        currency,
         max(campaign_id) as campaign_id,
         count(*) as considered_count,
         count(*) filter (where outcome = 'sent') as sent_count,
@@ -52,6 +54,16 @@ messages as (
         count(*) filter (where outcome = 'suppressed') as suppressed_count,
         sum(cost_amount) as message_cost_amount
     from sends
+    group by campaign_key, currency
+),
+
+-- Whoever was messaged may buy at any shop of the brand: shares of people are of all of them.
+reached as (
+    select
+        campaign_key,
+        count(distinct member_key) as member_count
+    from sends
+    where outcome = 'sent'
     group by campaign_key
 ),
 
@@ -126,19 +138,36 @@ naive as (
     group by campaign_key, brand, currency
 ),
 
--- A cost that nobody told is unknown, not nothing.
+-- A cost that nobody told is unknown, not nothing. A campaign's own is in its shop's currency, a
+-- message's in that of the shop it was sent for.
+told_costs as (
+    select
+        registered.campaign_key,
+        run_shops.currency,
+        registered.cost_amount
+    from registered
+    inner join run_shops
+        on
+            registered.brand = run_shops.brand
+            and registered.platform = run_shops.platform
+            and registered.shop = run_shops.shop
+    where registered.cost_amount is not null
+    union all
+    select
+        messages.campaign_key,
+        messages.currency,
+        messages.message_cost_amount as cost_amount
+    from messages
+    where messages.message_cost_amount is not null
+),
+
 costs as (
     select
-        coalesce(registered.campaign_key, messages.campaign_key) as campaign_key,
-        case
-            when registered.cost_amount is not null or messages.message_cost_amount is not null
-                then
-                    coalesce(registered.cost_amount, 0)
-                    + coalesce(messages.message_cost_amount, 0)
-        end as cost_amount
-    from registered
-    full outer join messages
-        on registered.campaign_key = messages.campaign_key
+        campaign_key,
+        currency,
+        sum(cost_amount) as cost_amount
+    from told_costs
+    group by campaign_key, currency
 ),
 
 organic_keys as (
@@ -239,7 +268,7 @@ select
     coalesce(naive.naive_order_count, 0) as naive_order_count,
     cast(coalesce(naive.naive_paid_amount, 0) as decimal(18, 2)) as naive_paid_amount,
     cast(coalesce(naive.naive_item_quantity, 0) as decimal(18, 3)) as naive_item_quantity,
-    cast(naive.naive_buyer_count as double) / nullif(messages.sent_member_count, 0)
+    cast(naive.naive_buyer_count as double) / nullif(reached.member_count, 0)
         as naive_conversion_rate,
     cast(naive.naive_paid_amount / nullif(naive.naive_buyer_count, 0) as decimal(18, 2))
         as naive_buyer_average_amount,
@@ -266,9 +295,15 @@ left join organic_keys
 left join registered
     on spine.campaign_key = registered.campaign_key
 left join messages
-    on spine.campaign_key = messages.campaign_key
+    on
+        spine.campaign_key = messages.campaign_key
+        and spine.currency = messages.currency
+left join reached
+    on spine.campaign_key = reached.campaign_key
 left join costs
-    on spine.campaign_key = costs.campaign_key
+    on
+        spine.campaign_key = costs.campaign_key
+        and spine.currency = costs.currency
 left join credited
     on
         spine.campaign_key = credited.campaign_key

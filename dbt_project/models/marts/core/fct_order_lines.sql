@@ -156,6 +156,7 @@ select
     lines.goods_amount,
     lines.discount_amount,
     lines.paid_amount,
+    lines.is_payment_shared,
     cast(coalesce(refunded.refunded_amount, 0) as decimal(18, 2)) as refunded_amount,
     cast(lines.paid_amount - coalesce(refunded.refunded_amount, 0) as decimal(18, 2))
         as net_amount,

@@ -40,10 +40,7 @@ windows as (
 
 count_rules as (
     select
-        max(min_valid_orders) filter (where count_stage = 'new') as new_min,
-        max(min_valid_orders) filter (where count_stage = 'returning') as returning_min,
-        max(min_valid_orders) filter (where count_stage = 'loyal') as loyal_min,
-        max(min_valid_orders) filter (where count_stage = 'fan') as fan_min
+        {{ count_stage_needs() }}
     from (
         select *
         from {{ ref('count_stages') }}
@@ -95,13 +92,9 @@ scored as (
     select
         buyers.*,
         windows.activity_stage as recency_band,
-        case
-            when buyers.frequency_count >= count_rules.fan_min and advocates.member_key is not null
-                then 'fan'
-            when buyers.frequency_count >= count_rules.loyal_min then 'loyal'
-            when buyers.frequency_count >= count_rules.returning_min then 'returning'
-            when buyers.frequency_count >= count_rules.new_min then 'new'
-        end as frequency_band,
+        {{ count_stage(
+            'buyers.frequency_count', 'advocates.member_key is not null', 'count_rules'
+        ) }} as frequency_band,
         aov_bands.band as aov_band,
         frequency_cuts.frequency_score as frequency_cut_score,
         thresholds.version as threshold_version,
@@ -135,14 +128,23 @@ scored as (
     left join aov_bands
         on
             buyers.currency = aov_bands.currency
+            -- The bound times the orders against their sum, as with the means above: a rounded
+            -- average would stand on a bound that the exact one has not reached.
+            and buyers.window_order_count > 0
             and (
-                buyers.aov_amount > aov_bands.lower_amount
-                or (buyers.aov_amount = aov_bands.lower_amount and aov_bands.is_lower_included)
+                buyers.window_net_amount > aov_bands.lower_amount * buyers.window_order_count
+                or (
+                    buyers.window_net_amount = aov_bands.lower_amount * buyers.window_order_count
+                    and aov_bands.is_lower_included
+                )
             )
             and (
                 aov_bands.upper_amount is null
-                or buyers.aov_amount < aov_bands.upper_amount
-                or (buyers.aov_amount = aov_bands.upper_amount and aov_bands.is_upper_included)
+                or buyers.window_net_amount < aov_bands.upper_amount * buyers.window_order_count
+                or (
+                    buyers.window_net_amount = aov_bands.upper_amount * buyers.window_order_count
+                    and aov_bands.is_upper_included
+                )
             )
     left join frequency_cuts
         on

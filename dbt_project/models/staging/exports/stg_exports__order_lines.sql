@@ -79,7 +79,7 @@ taobao_lines as (
                     'paid_at', 'status'
                 ) }}
         end as paid_amount,
-        greatest(created_at, paid_at, shipped_at) as modified_at,
+        max(greatest(created_at, paid_at, shipped_at)){{ order_rows }} as modified_at,
         _batch_id,
         _line,
         _extracted_at
