@@ -334,6 +334,12 @@ STEPS: tuple[Step, ...] = (
             *(statement for table in _SCRUBBED_2 for statement in _postgresql_scrub(table)),
         ),
     ),
+    Step(
+        version=3,
+        # The warehouse knows which night took in which batch: it can be rebuilt, so it is derived.
+        name="no record of consumed batches",
+        statements=("drop table consumed_batches",),
+    ),
 )
 
 
