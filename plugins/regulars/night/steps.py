@@ -179,6 +179,9 @@ class Night:
             write_entry(self.settings, run_id, entry)
 
     def _manifest(self, run_id: str) -> RunManifest:
+        night = self.state.nights.get(date_of(run_id))
+        if night is not None and self._is_frozen(run_id):
+            return manifests.require_manifest(self.settings, run_id, night.manifest_sha256)
         manifest = manifests.read_manifest(self.settings, run_id)
         if manifest is None:
             raise NightError(
@@ -383,9 +386,7 @@ class Night:
                 state_heads=self.state.stream_heads(),
                 key_id=self._key_id(),
             )
-            path = manifests.write_manifest(self.settings, manifest)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            self.state.nights.freeze_manifest(run_id, digest)
+            manifests.freeze_manifest(self.settings, manifest, self.state.nights)
             entry.update(batches=len(batches), fresh=len(fresh))
             entry["note"] = f"{len(fresh)} fresh batches, {verdict.checked} expectations"
 
@@ -554,8 +555,7 @@ class Night:
             stream = "state__threshold_versions"
             heads = {**manifest.state_heads, stream: self.state.stream_heads()[stream]}
             manifest = manifest.model_copy(update={"state_heads": heads})
-            path = manifests.write_manifest(self.settings, manifest)
-            self.state.nights.freeze_manifest(run_id, hashlib.sha256(path.read_bytes()).hexdigest())
+            manifests.freeze_manifest(self.settings, manifest, self.state.nights)
             control.sync_state(connection, self.state, heads)
         if versions:
             report(f"recorded {len(versions)} RFM threshold versions")
@@ -811,16 +811,8 @@ class Night:
                     return
             # The manifest first: a night that is complete has one with its digest.
             if manifest.digest != publication.digest:
-                manifests.write_manifest(
-                    self.settings,
-                    manifest.model_copy(
-                        update={
-                            "digest": publication.digest,
-                            "published_file": publication.file,
-                            "published_fingerprint": manifests.fingerprint(self.settings),
-                            "published_commit": manifests.code_commit(),
-                        }
-                    ),
+                manifests.note_publication(
+                    self.settings, run_id, digest=publication.digest, file=publication.file
                 )
             self.state.nights.complete(
                 run_id, digest=publication.digest, published_file=publication.file
