@@ -74,7 +74,7 @@ from regulars.warehouse.erase import altered_tables, content_of
 from regulars.warehouse.load import applied_head, holds_erased, load_batches
 from regulars.warehouse.lock import warehouse_lock
 from regulars.warehouse.session import open_warehouse, remove_half_pair, remove_warehouse
-from regulars.warehouse.tables import create_tables
+from regulars.warehouse.tables import create_tables, reshaped_tables
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "core": ("tag:core",),
@@ -435,30 +435,51 @@ class Night:
     def _make_fit(
         self, manifest: RunManifest, batches: list[BatchManifest], erased: ErasedKeys
     ) -> None:
-        """Start the warehouse over when it is half gone, ahead of the run, or holds the erased."""
+        """Start the warehouse over when what stands in it is not what this run would load.
+
+        It is half gone or ahead of the run, holds who was erased, or was loaded into tables of
+        another shape: a column that is added later stays empty for what was loaded before.
+        """
         if remove_half_pair(self.settings):
             report("one of the warehouse's two files was missing: rebuilding both")
         with open_warehouse(self.settings, holder=f"{self._holder} load_raw") as connection:
-            create_tables(connection)
-            is_ahead = control.is_ahead_of(connection, manifest.as_of_date, batches)
-            is_tainted = holds_erased(connection, erased)
-        if is_tainted:
-            report("somebody was erased who stands in the warehouse: rebuilding it without them")
-            remove_warehouse(self.settings)
-        elif is_ahead:
-            report("a later night has been at the warehouse: rebuilding it as of this one")
+            why = self._misfit(connection, manifest, batches, erased)
+        if why:
+            report(why)
             remove_warehouse(self.settings)
 
+    def _misfit(
+        self,
+        connection: Any,
+        manifest: RunManifest,
+        batches: list[BatchManifest],
+        erased: ErasedKeys,
+    ) -> str:
+        """Why the warehouse has to start over; empty when it need not."""
+        if reshaped := reshaped_tables(connection):
+            return f"what is read has another shape now ({reshaped[0]}): rebuilding the warehouse"
+        create_tables(connection)
+        if holds_erased(connection, erased):
+            return "somebody was erased who stands in the warehouse: rebuilding it without them"
+        if control.is_ahead_of(connection, manifest.as_of_date, batches):
+            return "a later night has been at the warehouse: rebuilding it as of this one"
+        return ""
+
     def _require_loaded(self, run_id: str, connection: Any) -> None:
-        """Refuse a warehouse that was loaded for another run, or before somebody was erased."""
+        """Refuse a warehouse loaded for another run, by other code, or before an erasure."""
+        is_of_this_code = not reshaped_tables(connection)
         create_tables(connection)
         found = connection.execute("select run_id from warehouse.ops.run").fetchone()
-        if (found and found[0]) == run_id and (
-            applied_head(connection) == self.state.erasures.head()
+        is_of_this_run = (found and found[0]) == run_id
+        if (
+            is_of_this_code
+            and is_of_this_run
+            and applied_head(connection) == self.state.erasures.head()
         ):
             return
         raise NightError(
-            "the warehouse is not loaded for this run, or somebody was erased since it was",
+            "the warehouse is not loaded for this run, or somebody was erased or a payload model "
+            "changed since it was",
             where=run_id,
             next_step="run the night again, or clear it from load_raw on",
         )
