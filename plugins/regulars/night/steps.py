@@ -160,13 +160,25 @@ class Night:
 
     @contextmanager
     def _step(self, run_id: str, name: str, **labels: str) -> Iterator[dict[str, Any]]:
-        """Heartbeat, seconds and journal of one step."""
-        self._hold_lease(run_id)
+        """Heartbeats, seconds and journal of one step.
+
+        Raises:
+            NightError: a later night was completed; the run can only be looked at.
+            LeaseHeld: another night runs.
+        """
         title = " ".join([name, *labels.values()])
+        try:
+            self._require_newest(run_id)
+            self._hold_lease(run_id)
+            self._require_still_newest(run_id)
+        except NightError as error:
+            report(f"✗ {title}: {error}")
+            raise
         started = self._monotonic()
         entry: dict[str, Any] = {"step": name, **labels}
         try:
-            yield entry
+            with self.state.lease.beating(run_id, self._holder, self.settings.lease_seconds):
+                yield entry
         except Exception as error:
             entry.update(status="failed", error=str(error)[:2000])
             report(f"✗ {title}: {error}")
@@ -177,6 +189,39 @@ class Night:
         finally:
             entry["seconds"] = round(self._monotonic() - started, 3)
             write_entry(self.settings, run_id, entry)
+
+    def _require_newest(self, run_id: str) -> None:
+        """Refuse a night that lies before the last completed one.
+
+        Its decisions would come too late, and its marts would take the place of later ones.
+        """
+        last = self.state.nights.last_completed_date()
+        day = date_of(run_id)
+        if last is not None and day < last:
+            raise self._too_late(day, last)
+
+    def _require_still_newest(self, run_id: str) -> None:
+        """The same with the lease held, so that it stays true; it is given back otherwise."""
+        try:
+            self._require_newest(run_id)
+        except NightError:
+            self.state.lease.release(run_id, self._holder)
+            raise
+
+    def _too_late(self, day: date, last: date) -> NightError:
+        night = self.state.nights.get(day)
+        way_out = (
+            f"leave it as it is; `regulars replay {day}` builds it again beside the warehouse, "
+            f"`regulars replay {day} --restate` with all that has landed since"
+            if night is not None and night.is_completed
+            else f"leave it out, for the night of {last} has taken in what it would have; "
+            f"`regulars replay {day} --restate` shows the marts as of {day}"
+        )
+        return NightError(
+            f"{day} lies before the last completed night {last}",
+            where=run_id_of(day),
+            next_step=f"{way_out}; a past date never sends",
+        )
 
     def _manifest(self, run_id: str) -> RunManifest:
         night = self.state.nights.get(date_of(run_id))
@@ -220,7 +265,8 @@ class Night:
                 shops live by the machine's clock.
 
         Raises:
-            NightError: the date cannot run: too early, or older than the last completed night.
+            NightError: the date cannot run: too early, older than the last completed night, or it
+                has decided and its manifest is lost.
             LeaseHeld: another night runs.
         """
         clock = clock_for(self.settings.clock_url)
@@ -234,13 +280,10 @@ class Night:
             )
         elif not simulated:
             calendar.require_open(self.shops, day, clock.now())
-        if last is not None and day < last:
-            raise NightError(
-                f"{day} lies before the last completed night {last}",
-                where="run_night",
-                next_step=f"restate it: `regulars replay {day} --restate`; a past date never sends",
-            )
         run_id = run_id_of(day)
+        self._require_newest(run_id)
+        if self._is_frozen(run_id):
+            self._manifest(run_id)
         lease = self.state.lease.acquire(
             run_id, self._holder, self.settings.lease_seconds, pid=self._pid
         )
