@@ -529,8 +529,14 @@ class Night:
 
     def _load_seeds(self, good: dict[str, str], entry: dict[str, Any]) -> None:
         changed = self.transformer.changed_with_descendants(good)
-        if not good or self.transformer.seeds_of(changed):
-            entry["seeds"] = _build_summary(self.transformer.seed())
+        if good and not self.transformer.seeds_of(changed):
+            return
+        if good:
+            # Before the first of them is replaced: should one fail, the others hold what was
+            # edited, and taking the edit back must load them again.
+            with open_warehouse(self.settings, holder=f"{self._holder} seeds") as connection:
+                control.distrust(connection, changed)
+        entry["seeds"] = _build_summary(self.transformer.seed())
 
     def build(self, run_id: str, subject: str) -> None:
         """Build one subject's models.
@@ -543,7 +549,7 @@ class Night:
                 self._require_loaded(run_id, connection)
                 good = control.read_fingerprints(connection)
                 pending = control.pending_tables(connection)
-                stale = self._stale(good)
+                stale = self._stale(good, self._manifest(run_id))
                 is_first = control.last_consumed_night(connection) is None
                 # Until gate 2 has passed, nobody may take what is built now for good: should this
                 # night fail and its code be taken back, they are rebuilt all the same.
@@ -557,18 +563,21 @@ class Night:
             entry.update(_build_summary(built))
             entry["note"] = _build_note(built)
 
-    def _config_prints(self) -> dict[str, str]:
-        """Fingerprints of the configuration that models read as tables."""
-        shops = [shop.model_dump(mode="json") for shop in self.shops.shops]
+    def _config_prints(self, manifest: RunManifest) -> dict[str, str]:
+        """Fingerprints of the configuration that models read as tables.
+
+        The shops are those of the manifest: a night that is repeated is not built from today's.
+        """
+        shops = [shop.model_dump(mode="json") for shop in manifest.shops]
         campaigns = [campaign.warehouse_row() for campaign in self._campaigns()]
         return {
             f"config.{name}": hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
             for name, rows in (("shops", shops), ("campaigns", campaigns))
         }
 
-    def _stale(self, good: dict[str, str]) -> set[str]:
+    def _stale(self, good: dict[str, str], manifest: RunManifest) -> set[str]:
         """Models to rebuild: changed ones and what descends from them; all when config/ changed."""
-        found = self._config_prints()
+        found = self._config_prints(manifest)
         if good and any(good.get(name, value) != value for name, value in found.items()):
             report("config/ changed: rebuilding everything")
             return set(self.transformer.fingerprints())
@@ -676,7 +685,10 @@ class Night:
                     connection,
                     run_id=run_id,
                     as_of_date=manifest.as_of_date,
-                    fingerprints={**self.transformer.fingerprints(), **self._config_prints()},
+                    fingerprints={
+                        **self.transformer.fingerprints(),
+                        **self._config_prints(manifest),
+                    },
                 )
             entry["note"] = f"{verdict.checked} expectations"
 
