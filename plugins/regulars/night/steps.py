@@ -810,7 +810,7 @@ class Night:
                 hours=load_sending_hours(self.settings.config_dir),
                 caps=read_caps(self.settings.dbt_project_dir / "seeds" / "message_caps.csv"),
             )
-            self._record_refusals(run_id)
+            self._record_words(run_id)
             batches = export_messages(
                 self.state,
                 transport_for(self.settings.resolved_queue_url),
@@ -834,8 +834,12 @@ class Night:
             if not batches:
                 entry["note"] = "0 messages: everything committed has left before"
 
-    def _record_refusals(self, run_id: str) -> None:
-        """Record what members whose messages still wait have refused since they were decided."""
+    def _record_words(self, run_id: str) -> None:
+        """Record what members whose messages still wait have said since they were decided.
+
+        Refusals, and of the consents those that take a recorded refusal back: the newest word
+        counts, and the exit looks at recorded words only.
+        """
         waiting = {
             decision.member_key
             for batch in self.state.ledger.unsettled_batches()
@@ -844,29 +848,36 @@ class Night:
         if not waiting:
             return
         opened_at = clock_for(self.settings.clock_url).now()
-        with open_warehouse(self.settings, holder=f"{self._holder} refusals") as connection:
+        with open_warehouse(self.settings, holder=f"{self._holder} consents") as connection:
+            self._require_loaded(run_id, connection)
             rows = connection.execute(
                 # As the proposals do: whoever refused after the business date's end counts as well.
-                "select members.brand, members.member_key, "
-                "case when members.sms_consent = 'refused' then members.sms_consent_at end "
+                "select members.brand, members.member_key, members.phone_hash, "
+                "members.sms_consent = 'refused' as has_refused, members.sms_consent_at, "
+                "coalesce(consents.is_refused_by_now, false) as is_refused_by_now "
                 "from marts.main.dim_members as members "
                 "left join warehouse.intermediate.int_members__consents as consents "
                 "on members.member_key = consents.member_key and consents.channel = 'sms' "
-                "where members.sms_consent = 'refused' or consents.is_refused_by_now"
+                "where members.member_key in (select unnest(cast(? as uuid[]))) "
+                "and (members.sms_consent in ('granted', 'refused') "
+                "or consents.is_refused_by_now)",
+                [sorted(str(member_key) for member_key in waiting)],
             ).fetchall()
-        self.state.consent.record(
-            ConsentRecord(
-                brand=brand,
-                contact_hash=None,
-                member_key=member_key,
-                channel="sms",
-                kind="refusal",
-                occurred_at=said_at.replace(tzinfo=UTC) if said_at else opened_at,
-                evidence=f"dim_members of {run_id}",
-            )
-            for brand, member_key, said_at in rows
-            if member_key in waiting
-        )
+        evidence = f"dim_members of {run_id}"
+        refusals: list[ConsentRecord] = []
+        grants: list[ConsentRecord] = []
+        for brand, member_key, phone_hash, has_refused, said_at, is_refused_by_now in rows:
+            at = said_at.replace(tzinfo=UTC) if said_at else None
+            if has_refused or is_refused_by_now:
+                when = at if has_refused and at else opened_at
+                refusals.append(
+                    ConsentRecord(brand, None, member_key, "sms", "refusal", when, evidence)
+                )
+            elif at is not None:
+                grants.append(
+                    ConsentRecord(brand, phone_hash, member_key, "sms", "consent", at, evidence)
+                )
+        self.state.consent.record([*refusals, *self.state.consent.taken_back(grants)])
 
     def complete_night(self, run_id: str) -> None:
         """Record that the night is done: digest in the manifest and in recorded state."""
