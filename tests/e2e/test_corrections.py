@@ -7,13 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from regulars.errors import (
-    GateFailed,
-    NightError,
-    QuarantineExceeded,
-    QueueError,
-    TransformFailed,
-)
+from regulars.errors import GateFailed, NightError, QuarantineExceeded, QueueError
 from regulars.landing import list_batches
 from regulars.night.journal import latest_entries
 from regulars.night.manifest import fingerprint, read_manifest, run_id_of
@@ -244,26 +238,3 @@ def test_a_frozen_night_does_not_pass_for_one_built_with_an_edited_shop(tmp_path
         for day in (SECOND_NIGHT, THIRD_NIGHT):
             outcome = replay_night(made.settings, made.find_credentials, day.isoformat())
             assert outcome.is_equal, outcome.line
-
-
-def test_a_seed_that_was_edited_beside_a_broken_one_and_taken_back_leaves_no_trace(
-    tmp_path, straight
-):
-    with open_world(tmp_path) as made:
-        made.run(FIRST_NIGHT)
-        project = project_with(made, "mart_shop_daily", "select", "select")
-        for seed, old, new in (
-            ("lifecycle_windows", "silent,2,60,", "silent,2,20,"),
-            ("message_caps", "sms,24,1,", "sms,24,one,"),
-        ):
-            path = project / "seeds" / f"{seed}.csv"
-            text = path.read_text(encoding="utf-8")
-            assert text.count(old) == 1
-            path.write_text(text.replace(old, new), encoding="utf-8")
-        with (
-            changed(made, dbt_project_dir=project),
-            pytest.raises(TransformFailed, match="message_caps"),
-        ):
-            made.run(SECOND_NIGHT)
-        made.run(SECOND_NIGHT)
-        assert content(made) == straight[SECOND_NIGHT]
