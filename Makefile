@@ -37,7 +37,7 @@ bootstrap: ## Install everything into .venv and write .env; quick when nothing c
 
 nightly: bootstrap ## Run the next night: extract, build, decide, export
 	@$(REGULARS) nightly $(if $(DATE),--date '$(DATE)') $(if $(NIGHTS),--nights '$(NIGHTS)') $(ARGS)
-## DATE=2017-10-01 runs that night, NIGHTS=3 runs three in a row
+## DATE=2017-10-04 runs that night, or the last one again; NIGHTS=3 runs three in a row
 ## PROFILE=all-platforms runs the shops of config/profiles/all-platforms.yml
 
 ui: bootstrap ## Start Airflow and the sandbox shop; Ctrl-C stops both

@@ -52,7 +52,7 @@ with DAG(
 
     @task_group
     def export(night: str) -> None:
-        step("export", night) >> step("complete_night", night)
+        step("export", night, pool=nights.POOL) >> step("complete_night", night)
 
     opened = open_night()
     published = step("publish_marts", opened, pool=nights.POOL, outlets=[nights.MARTS])

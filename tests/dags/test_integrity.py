@@ -68,7 +68,7 @@ def test_whatever_opens_the_warehouse_waits_in_the_pool(bag):
     from regulars.orchestration.nights import POOL
 
     dag = bag.dags["run_night"]
-    free = {"open_night", "list_shops", "extract_shop", "validate_landing", "export"}
+    free = {"open_night", "list_shops", "extract_shop", "validate_landing"}
     free |= {"complete_night", "close_night"}
     for task in dag.tasks:
         name = task.task_id.rpartition(".")[2]

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from regulars.errors import GateFailed, NightError, QuarantineExceeded
+from regulars.errors import GateFailed, NightError, QuarantineExceeded, QueueError
 from regulars.landing import list_batches
 from regulars.night.journal import latest_entries
 from regulars.night.manifest import fingerprint, read_manifest, run_id_of
@@ -218,3 +218,23 @@ def test_a_night_with_too_many_refused_records_goes_on_when_they_are_released(wo
     assert line.startswith("1 released as ")
     world.run(day)
     assert rows(world, "select max(as_of_date) from mart_publication") == [(day,)]
+
+
+def test_a_frozen_night_does_not_pass_for_one_built_with_an_edited_shop(tmp_path):
+    """It is repeated with the shops of its manifest; the next night has to build with the new."""
+    with open_world(tmp_path) as made:
+        made.run(FIRST_NIGHT)
+        with (
+            changed(made, queue_url="amqp://guest:guest@127.0.0.1:1//"),
+            pytest.raises(QueueError),
+        ):
+            made.run(SECOND_NIGHT)
+        path = made.settings.config_dir / "shops.yml"
+        text = path.read_text(encoding="utf-8")
+        assert text.count("zone: Asia/Shanghai") == 1
+        path.write_text(text.replace("zone: Asia/Shanghai", "zone: Asia/Tokyo"), encoding="utf-8")
+        made.run(SECOND_NIGHT)
+        made.run(THIRD_NIGHT)
+        for day in (SECOND_NIGHT, THIRD_NIGHT):
+            outcome = replay_night(made.settings, made.find_credentials, day.isoformat())
+            assert outcome.is_equal, outcome.line

@@ -47,3 +47,36 @@ def test_a_word_about_nobody_is_refused(state: StateStore, wrong: ConsentRecord)
     with pytest.raises(StateError):
         state.consent.record([BY_CONTACT, wrong])
     assert state.stream_heads()["state__refusals"] == 0
+
+
+GRANT = ConsentRecord(
+    "demo", "hash_1", member(1), "sms", "consent", AT + timedelta(seconds=1), "file"
+)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "is_taken_back"),
+    [
+        (BY_CONTACT, True),
+        (BY_MEMBER, True),
+        (replace(BY_MEMBER, channel="all"), True),
+        (replace(BY_MEMBER, channel="email"), False),
+        (replace(BY_MEMBER, brand="other"), False),
+        (replace(BY_MEMBER, member_key=member(2)), False),
+        (replace(BY_CONTACT, contact_hash="hash_2"), False),
+        (replace(BY_MEMBER, kind="consent"), False),
+        # In the same instant, and of course later, the refusal stands.
+        (replace(BY_MEMBER, occurred_at=AT + timedelta(seconds=1)), False),
+        (replace(BY_MEMBER, occurred_at=AT + timedelta(seconds=2)), False),
+    ],
+)
+def test_a_grant_takes_back_what_was_refused_before_it(
+    state: StateStore, refusal: ConsentRecord, is_taken_back: bool
+) -> None:
+    state.consent.record([refusal])
+    assert state.consent.taken_back([GRANT]) == ([GRANT] if is_taken_back else [])
+
+
+def test_a_grant_without_a_refusal_is_not_worth_a_record(state: StateStore) -> None:
+    assert state.consent.taken_back([GRANT, replace(GRANT, contact_hash=None)]) == []
+    assert state.consent.taken_back([]) == []

@@ -1,4 +1,5 @@
 import os
+import threading
 from unittest.mock import patch
 
 import pytest
@@ -121,6 +122,57 @@ def test_a_living_process_keeps_it(state: StateStore) -> None:
     state.lease.acquire(RUN, "anna@box", SECONDS, pid=os.getpid())
     with pytest.raises(LeaseHeld):
         state.lease.acquire(RUN, "ben@box", SECONDS)
+
+
+def test_a_living_process_keeps_it_however_silent_it_is(
+    state: StateStore, clock: ManualClock
+) -> None:
+    state.lease.acquire(RUN, "anna@box", SECONDS, pid=os.getpid())
+    clock.forward(seconds=SECONDS * 100)
+    with pytest.raises(LeaseHeld, match=f"stop process {os.getpid()}"):
+        state.lease.acquire(RUN, "ben@box", SECONDS)
+
+
+def test_silence_costs_it_to_a_process_of_another_host(state_url: str, clock: ManualClock) -> None:
+    with patch("socket.gethostname", return_value="elsewhere"):
+        StateStore(state_url, clock=clock).lease.acquire(
+            RUN, "anna@elsewhere", SECONDS, pid=os.getpid()
+        )
+    clock.forward(seconds=SECONDS + 1)
+    lease = StateStore(state_url, clock=clock).lease.acquire(RUN, "ben@box", SECONDS)
+    assert lease.taken_over_from == "anna@elsewhere"
+
+
+def test_a_long_step_beats_until_it_ends(state: StateStore, clock: ManualClock) -> None:
+    started = state.lease.acquire(RUN, "anna@box", SECONDS)
+    clock.forward(seconds=60)
+    beaten = threading.Event()
+    heartbeat = state.lease.heartbeat
+
+    def beat(run_id: str, holder: str) -> None:
+        heartbeat(run_id, holder)
+        beaten.set()
+
+    with (
+        patch.object(state.lease, "heartbeat", beat),
+        state.lease.beating(RUN, "anna@box", seconds=0.06),
+    ):
+        assert beaten.wait(30)
+    lease = state.lease.current()
+    assert lease is not None
+    assert lease.heartbeat_at == clock() > started.heartbeat_at
+    assert not [one for one in threading.enumerate() if one.name == f"lease of {RUN}"]
+
+
+def test_beats_do_not_take_back_what_was_lost(state: StateStore) -> None:
+    state.lease.acquire(RUN, "ben@box", SECONDS)
+    with state.lease.beating(RUN, "anna@box", seconds=0.006):
+        [thread] = [one for one in threading.enumerate() if one.name == f"lease of {RUN}"]
+        thread.join(30)
+        assert not thread.is_alive(), "it gave up"
+    lease = state.lease.current()
+    assert lease is not None
+    assert lease.holder == "ben@box"
 
 
 def test_a_number_that_was_given_to_another_process_is_dead(state: StateStore) -> None:

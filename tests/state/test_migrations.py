@@ -1,5 +1,5 @@
 import pytest
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData, inspect, text
 
 from regulars.errors import ConfigError, StateError
 from regulars.state import StateStore
@@ -54,6 +54,29 @@ def test_leaves_nothing_when_a_step_fails(empty_url: str, clock: ManualClock) ->
     with pytest.raises(StateError, match="nowhere"):
         migrate(database, clock(), [GOOD, broken])
     assert migrate(database, clock(), [GOOD]) == [1]
+
+
+def test_a_database_of_consumed_batches_loses_them_and_keeps_its_nights(
+    empty_url: str, clock: ManualClock
+) -> None:
+    database = Database(empty_url)
+    migrate(database, clock(), STEPS[:2])
+    with database.writing() as connection:
+        connection.execute(
+            text(
+                "insert into nights (run_id, as_of_date, status, opened_at) "
+                "values ('night-20171001', '2017-10-01', 'open', '2017-10-02 00:00:00')"
+            )
+        )
+        connection.execute(
+            text("insert into consumed_batches values ('b', 'night-20171001', '2017-10-02')")
+        )
+    assert migrate(database, clock())[0] == 3
+    with database.reading() as connection:
+        assert connection.execute(text("select run_id from nights")).scalars().all() == [
+            "night-20171001"
+        ]
+        assert not inspect(connection).has_table("consumed_batches")
 
 
 def test_refuses_a_step_that_was_edited(empty_url: str, clock: ManualClock) -> None:

@@ -45,8 +45,6 @@ def test_an_unknown_night_cannot_go_on(state: StateStore) -> None:
         state.nights.complete(RUN, digest="d", published_file="m")
     with pytest.raises(NightError, match="never opened"):
         state.nights.freeze_manifest(RUN, "a")
-    with pytest.raises(NightError, match="never opened"):
-        state.batches.consume(RUN, ["b"])
 
 
 def test_the_manifest_is_frozen_by_the_first_decision(state: StateStore) -> None:
@@ -70,25 +68,6 @@ def test_the_manifest_is_frozen_by_the_nights_end(state: StateStore) -> None:
         state.nights.freeze_manifest(RUN, "b")
 
 
-def test_a_batch_is_consumed_by_one_night(state: StateStore) -> None:
-    state.nights.open(DAY)
-    other = state.nights.open(NEXT_DAY)
-    state.batches.consume(RUN, ["b2", "b1", "b1"])
-    state.batches.consume(RUN, ["b1", "b3"])
-    assert state.batches.of_night(RUN) == ["b1", "b2", "b3"]
-    assert state.batches.pending(["b4", "b1", "b0"]) == ["b4", "b0"]
-    with pytest.raises(NightError, match="b1 was already consumed by night-20171001"):
-        state.batches.consume(other.run_id, ["b5", "b1"])
-    assert state.batches.pending(["b5"]) == ["b5"]
-
-
-def test_pending_batches_are_found_among_thousands(state: StateStore) -> None:
-    state.nights.open(DAY)
-    ids = [f"b{number}" for number in range(2500)]
-    state.batches.consume(RUN, ids[:2400])
-    assert state.batches.pending(ids) == ids[2400:]
-
-
 def test_a_watermark_only_moves_forward(state: StateStore) -> None:
     early = datetime(2017, 10, 1, tzinfo=UTC)
     late = datetime(2017, 10, 2, tzinfo=UTC)
@@ -97,17 +76,3 @@ def test_a_watermark_only_moves_forward(state: StateStore) -> None:
         state.watermarks.advance(RUN, Watermark("taobao", "grocer", "orders", end))
         assert state.watermarks.get("taobao", "grocer", "orders") == expected
     assert state.watermarks.get("taobao", "grocer", "refunds") is None
-
-
-def test_the_end_of_a_night_is_one_transaction(state: StateStore) -> None:
-    state.nights.open(DAY)
-    other = state.nights.open(NEXT_DAY)
-    end = datetime(2017, 10, 2, tzinfo=UTC)
-    mark = Watermark("taobao", "grocer", "orders", end)
-    state.nights.complete(RUN, digest="d", published_file="m", batch_ids=["b1"], marks=[mark])
-    assert state.batches.of_night(RUN) == ["b1"]
-    assert state.watermarks.get("taobao", "grocer", "orders") == end
-    with pytest.raises(NightError):
-        state.nights.complete(other.run_id, digest="d", published_file="m", batch_ids=["b2", "b1"])
-    assert state.batches.of_night(other.run_id) == []
-    assert state.nights.last_completed_date() == DAY

@@ -1,5 +1,7 @@
 """Publishing: versioned copies, an atomic pointer, a digest of content alone."""
 
+from pathlib import Path
+
 import duckdb
 import pytest
 
@@ -76,6 +78,40 @@ def test_publishing_the_same_again_changes_nothing(settings):
     first = publish_night(settings, 1)
     assert publish_night(settings, 1) == first
     assert [path.name for path in settings.published_dir.glob("marts-*")] == [first.file]
+
+
+@pytest.mark.parametrize("killed_before", ["current.duckdb", "current.json"])
+def test_a_publication_killed_between_its_renames_is_put_right_by_the_one_before(
+    settings, monkeypatch, killed_before
+):
+    """Night 2 moved the link and died; night 1 is repeated, and readers must see night 1."""
+    write_marts(settings, [(1, "10.00")])
+    first = publish_night(settings, 1)
+    replace = Path.replace
+
+    def killed(path, target):
+        if Path(target).name == killed_before:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    write_marts(settings, [(1, "11.00")])
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish_night(settings, 2)
+    write_marts(settings, [(1, "10.00")])
+    assert publish_night(settings, 1) == first
+    assert query_published(settings, "select amount from fct_orders")[1][0][0] == 10
+    assert (settings.published_dir / "current.duckdb").resolve().name == first.file
+
+
+def test_a_published_file_that_somebody_deleted_is_published_anew(settings):
+    write_marts(settings, [(1, "10.00")])
+    first = publish_night(settings, 1)
+    (settings.published_dir / first.file).unlink()
+    again = publish_night(settings, 1)
+    assert again.digest == first.digest
+    assert query_published(settings, "select amount from fct_orders")[1][0][0] == 10
 
 
 def test_old_versions_are_pruned_but_never_the_current_one(settings):

@@ -1,7 +1,7 @@
 """Backfill: land days of a shop from its API. It only lands; the next night absorbs any order."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
 from regulars.clock import Clock, clock_for
@@ -59,10 +59,16 @@ def backfill_day(
     state = StateStore(settings.resolved_state_url)
     run_id = f"backfill-{day:%Y%m%d}"
     holder = f"backfill of {shop.shop} (pid {os.getpid()})"
+
+    def progress(line: str) -> None:
+        state.lease.heartbeat(run_id, holder)
+        report(line)
+
     # Landing clears the debris of killed landings: only one of them may be at it.
     state.lease.acquire(run_id, holder, settings.lease_seconds, pid=os.getpid())
     try:
-        _land_day(settings, credentials, shop, day, clock, run_id, counts)
+        with state.lease.beating(run_id, holder, settings.lease_seconds):
+            _land_day(settings, credentials, shop, day, clock, run_id, counts, progress)
     finally:
         state.lease.release(run_id, holder)
     return f"{shop.shop} {day}: {', '.join(counts)}"
@@ -76,6 +82,7 @@ def _land_day(
     clock: Clock,
     run_id: str,
     counts: list[str],
+    progress: Callable[[str], None],
 ) -> None:
     with open_vault(settings.vault_path, credentials(settings.pii_connection)) as vault:
         tokens = RenewedTokens(credentials, StateStore(settings.resolved_state_url), vault)
@@ -90,7 +97,7 @@ def _land_day(
                 window,
                 vault,
                 run_id,
-                report,
+                progress,
                 keep_tokens=tokens.keep,
             )
             result.raise_if_failed()

@@ -374,7 +374,10 @@ class Eraser:
             wait_seconds=settings.warehouse_lock_seconds,
         ):
             remove_warehouse(settings)
-        shutil.rmtree(settings.data_dir / "replay", ignore_errors=True)
+        # The locks beside these folders stay: somebody may hold one.
+        for folder in (settings.data_dir / "replay").glob("*"):
+            if folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _rebuild(self, outcome: Outcome) -> Outcome:
         """Build and publish the last completed night without them; nothing is decided or sent."""

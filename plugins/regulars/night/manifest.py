@@ -1,12 +1,14 @@
 """The run manifest: everything that a night's content is a function of. Kept for ever."""
 
 import hashlib
+import json
 import os
 import subprocess
 from collections.abc import Iterable
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,7 +19,18 @@ from regulars.settings import PROJECT_ROOT, Settings
 from regulars.shops import Shop
 from regulars.state import run_id_of as run_id_of
 
+_OF_COMPLETION = ("digest", "published_file", "published_fingerprint", "published_commit")
+"""What is written into a frozen manifest when its night has been published."""
+
 _ENGINES = ("duckdb", "dbt-core", "dbt-duckdb", "great-expectations")
+
+
+class Nights(Protocol):
+    """The part of ``regulars.state.StateStore.nights`` that a manifest needs."""
+
+    def freeze_manifest(self, run_id: str, sha256: str) -> None:
+        """Record the manifest that a night is built from."""
+        ...
 
 
 class BatchRef(BaseModel):
@@ -90,11 +103,18 @@ def manifest_path(settings: Settings, run_id: str) -> Path:
     return settings.runs_dir / f"{run_id}.json"
 
 
-def read_manifest(settings: Settings, run_id: str) -> RunManifest | None:
-    """The frozen manifest of a run; None when it was never frozen.
+def read_manifest(
+    settings: Settings, run_id: str, *, frozen_sha256: str | None = None
+) -> RunManifest | None:
+    """The manifest of a run; None when there is none.
+
+    Args:
+        settings: where manifests stand.
+        run_id: the run.
+        frozen_sha256: what recorded state says of it, where its night has decided.
 
     Raises:
-        NightError: the file is there and is no manifest.
+        NightError: the file is there and is no manifest, or not the one that was frozen.
     """
     path = manifest_path(settings, run_id)
     try:
@@ -102,20 +122,83 @@ def read_manifest(settings: Settings, run_id: str) -> RunManifest | None:
     except FileNotFoundError:
         return None
     try:
-        return RunManifest.model_validate_json(text)
+        manifest = RunManifest.model_validate_json(text)
     except ValueError as error:
-        raise NightError(
-            "the run manifest is damaged",
-            where=str(path),
-            next_step="restore it from a backup; it is the only record of what the run was made of",
-        ) from error
+        raise _damaged(path, "is damaged") from error
+    if frozen_sha256 is not None and _sha256_as_frozen(text) != frozen_sha256:
+        raise _damaged(path, "is not the one that the night decided from")
+    return manifest
+
+
+def require_manifest(settings: Settings, run_id: str, frozen_sha256: str | None) -> RunManifest:
+    """The manifest of a night that has decided or ended.
+
+    Raises:
+        NightError: the file is lost, damaged, or not the one that was frozen.
+    """
+    manifest = read_manifest(settings, run_id, frozen_sha256=frozen_sha256)
+    if manifest is None:
+        raise _damaged(manifest_path(settings, run_id), "is lost")
+    return manifest
+
+
+def _damaged(path: Path, how: str) -> NightError:
+    return NightError(
+        f"the run manifest {how}",
+        where=str(path),
+        next_step="restore it from the backup of data/runs; it is the only record of what the run "
+        "was made of",
+    )
+
+
+def _sha256_as_frozen(text: str) -> str:
+    """SHA-256 of a manifest without what its night's completion wrote into it.
+
+    From the text, not from the model: a field that the model has gained since changes nothing.
+    """
+    document = json.loads(text)
+    document.update({name: "" for name in _OF_COMPLETION if name in document})
+    return hashlib.sha256(_text_of(document).encode()).hexdigest()
+
+
+def _text_of(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def write_manifest(settings: Settings, manifest: RunManifest) -> Path:
     """Write a manifest atomically; an earlier, different one is kept beside it, numbered."""
-    path = manifest_path(settings, manifest.run_id)
+    document = manifest.model_dump(mode="json")
+    return _write(manifest_path(settings, manifest.run_id), _text_of(document))
+
+
+def freeze_manifest(settings: Settings, manifest: RunManifest, nights: Nights) -> None:
+    """Write the manifest and record its SHA-256, by which it is known from then on.
+
+    Raises:
+        NightError: the night has decided from another manifest.
+    """
+    path = write_manifest(settings, manifest)
+    nights.freeze_manifest(manifest.run_id, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def note_publication(settings: Settings, run_id: str, *, digest: str, file: str) -> None:
+    """Write into a frozen manifest what came of it, and with which code; the rest stays.
+
+    Args:
+        settings: where manifests stand.
+        run_id: a run whose manifest exists.
+        digest: of the marts as published.
+        file: name of the published marts.
+    """
+    path = manifest_path(settings, run_id)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    told = (digest, file, fingerprint(settings), code_commit())
+    document.update(zip(_OF_COMPLETION, told, strict=True))
+    _write(path, _text_of(document))
+
+
+def _write(path: Path, content: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = manifest.model_dump_json(indent=1) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != content:
         number = 1
         while (kept := path.with_suffix(f".{number}.json")).exists():

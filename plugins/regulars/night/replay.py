@@ -8,25 +8,30 @@ own, is kept under ``published/restated/`` and never moves the pointer. Neither 
 
 import shutil
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
 
 from regulars.credentials import CredentialsProvider
-from regulars.errors import NightError
+from regulars.errors import NightError, WarehouseLocked
 from regulars.landing import list_batches
 from regulars.night import calendar
 from regulars.night import manifest as manifests
-from regulars.night.manifest import RunManifest, read_manifest, run_id_of
+from regulars.night.manifest import RunManifest
 from regulars.night.steps import SUBJECTS
 from regulars.queues import load_campaigns, load_sending_hours, queue_models
 from regulars.records import BatchManifest
 from regulars.settings import Settings
-from regulars.shops import load_shops
+from regulars.shops import Shop, load_shops
 from regulars.state import TOMBSTONES, ErasedDigest, StateStore
 from regulars.transform.runner import Transformer
 from regulars.vault import open_vault
 from regulars.warehouse import control, publish
 from regulars.warehouse.erase import Content, altered_tables, content_of
 from regulars.warehouse.load import load_batches
+from regulars.warehouse.lock import warehouse_lock
 from regulars.warehouse.session import open_warehouse
 from regulars.warehouse.tables import create_tables
 
@@ -77,21 +82,26 @@ def replay_night(
     """Rebuild the night of a date from its frozen manifest and compare.
 
     Raises:
-        NightError: the date was never published, or a batch of it is missing.
+        NightError: no night of the date was completed, its manifest or a batch of it is missing or
+            another one, or somebody else replays it.
     """
-    manifest = read_manifest(settings, run_id_of(calendar.parse_date(wanted)))
-    if manifest is None or not manifest.digest:
+    day = calendar.parse_date(wanted)
+    state = StateStore(settings.resolved_state_url)
+    night = state.nights.get(day)
+    if night is None or not night.is_completed:
         raise NightError(
-            f"no night of {wanted} was ever published",
+            f"no night of {wanted} was ever completed",
             where=str(settings.runs_dir),
-            next_step="`regulars status` lists the nights",
+            next_step="`regulars status` lists the nights; a date that no night was completed for "
+            f"is shown by `regulars replay {wanted} --restate`",
         )
+    manifest = manifests.require_manifest(settings, night.run_id, night.manifest_sha256)
     with open_vault(settings.vault_path, credentials(settings.pii_connection)) as vault:
         key_id = vault.key_id
     changed = _changed_since(settings, manifest, key_id)
-    built = _rebuild(settings, manifest, _batches_of(settings, manifest), keep=False)
+    with _alone(settings, manifest.run_id):
+        built = _rebuild(settings, manifest, _batches_of(settings, manifest), keep=False)
     outcome = ReplayOutcome(manifest.run_id, built.content.digest, manifest.digest, changed)
-    state = StateStore(settings.resolved_state_url)
     known_then = manifest.state_heads.get(TOMBSTONES, 0)
     if outcome.is_equal or built.tombstone_head == known_then:
         return outcome
@@ -135,26 +145,40 @@ def _apart_from_tombstones(
 def restate_night(settings: Settings, credentials: CredentialsProvider, wanted: str) -> str:
     """Build a past date with everything that is known today; the path of the restated marts.
 
+    A date whose night was completed is restated for the shops of its manifest; one that was skipped
+    for the shops of today.
+
     Raises:
-        NightError: no night of the date was ever completed.
+        NightError: the date lies after the last completed night, or somebody else restates it.
     """
     day = calendar.parse_date(wanted)
     state = StateStore(settings.resolved_state_url)
-    night = state.nights.get(day)
-    published = read_manifest(settings, run_id_of(day))
-    if night is None or not night.is_completed or published is None:
+    last = state.nights.last_completed_date()
+    if last is None or day > last:
         raise NightError(
-            f"only a completed night can be restated, {day} is none",
+            f"{day} is not over in this warehouse: "
+            + (f"the last completed night is {last}" if last else "no night was completed yet"),
             where="regulars replay --restate",
-            next_step="`regulars status` lists the nights",
+            next_step=f"run the night of {day}, or name a date before it",
         )
+    with _alone(settings, f"restated-{day:%Y%m%d}"):
+        return _restate(settings, credentials, state, day)
+
+
+def _restate(
+    settings: Settings, credentials: CredentialsProvider, state: StateStore, day: date
+) -> str:
+    night = state.nights.get(day)
+    shops: Iterable[Shop] = load_shops(settings.shops_path).shops
+    if night is not None and night.is_completed:
+        shops = manifests.require_manifest(settings, night.run_id, night.manifest_sha256).shops
     with open_vault(settings.vault_path, credentials(settings.pii_connection)) as vault:
         key_id = vault.key_id
     batches = manifests.ordered(list_batches(settings))
     manifest = manifests.freeze(
         settings,
         as_of_date=day,
-        shops=published.shops,
+        shops=shops,
         batches=batches,
         state_heads=state.stream_heads(),
         key_id=key_id,
@@ -195,10 +219,37 @@ class _Built:
     tombstone_head: int
 
 
+@contextmanager
+def _alone(settings: Settings, name: str) -> Iterator[None]:
+    """Hold the folder that a replay of this name is built in, from the outside.
+
+    Raises:
+        NightError: somebody else is at it; names the process.
+    """
+    with ExitStack() as stack:
+        try:
+            lock = warehouse_lock(
+                _folder(settings, name), holder=f"replay of {name}", wait_seconds=0.0
+            )
+            stack.enter_context(lock)
+        except WarehouseLocked as error:
+            holder = error.what.partition(" has held ")[0]
+            raise NightError(
+                f"{holder} is at it already",
+                where=error.where,
+                next_step="wait until it has ended, then replay again",
+            ) from error
+        yield
+
+
+def _folder(settings: Settings, name: str) -> Path:
+    return settings.data_dir / "replay" / name
+
+
 def _rebuild(
     settings: Settings, manifest: RunManifest, batches: list[BatchManifest], *, keep: bool
 ) -> _Built:
-    folder = settings.data_dir / "replay" / manifest.run_id
+    folder = _folder(settings, manifest.run_id)
     shutil.rmtree(folder, ignore_errors=True)
     scratch = settings.model_copy(update={"data_dir": folder})
     scratch.warehouse_path.parent.mkdir(parents=True)

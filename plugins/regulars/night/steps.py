@@ -74,7 +74,7 @@ from regulars.warehouse.erase import altered_tables, content_of
 from regulars.warehouse.load import applied_head, holds_erased, load_batches
 from regulars.warehouse.lock import warehouse_lock
 from regulars.warehouse.session import open_warehouse, remove_half_pair, remove_warehouse
-from regulars.warehouse.tables import create_tables
+from regulars.warehouse.tables import create_tables, reshaped_tables
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "core": ("tag:core",),
@@ -160,13 +160,25 @@ class Night:
 
     @contextmanager
     def _step(self, run_id: str, name: str, **labels: str) -> Iterator[dict[str, Any]]:
-        """Heartbeat, seconds and journal of one step."""
-        self._hold_lease(run_id)
+        """Heartbeats, seconds and journal of one step.
+
+        Raises:
+            NightError: a later night was completed; the run can only be looked at.
+            LeaseHeld: another night runs.
+        """
         title = " ".join([name, *labels.values()])
+        try:
+            self._require_newest(run_id)
+            self._hold_lease(run_id)
+            self._require_still_newest(run_id)
+        except NightError as error:
+            report(f"✗ {title}: {error}")
+            raise
         started = self._monotonic()
         entry: dict[str, Any] = {"step": name, **labels}
         try:
-            yield entry
+            with self.state.lease.beating(run_id, self._holder, self.settings.lease_seconds):
+                yield entry
         except Exception as error:
             entry.update(status="failed", error=str(error)[:2000])
             report(f"✗ {title}: {error}")
@@ -178,7 +190,43 @@ class Night:
             entry["seconds"] = round(self._monotonic() - started, 3)
             write_entry(self.settings, run_id, entry)
 
+    def _require_newest(self, run_id: str) -> None:
+        """Refuse a night that lies before the last completed one.
+
+        Its decisions would come too late, and its marts would take the place of later ones.
+        """
+        last = self.state.nights.last_completed_date()
+        day = date_of(run_id)
+        if last is not None and day < last:
+            raise self._too_late(day, last)
+
+    def _require_still_newest(self, run_id: str) -> None:
+        """The same with the lease held, so that it stays true; it is given back otherwise."""
+        try:
+            self._require_newest(run_id)
+        except NightError:
+            self.state.lease.release(run_id, self._holder)
+            raise
+
+    def _too_late(self, day: date, last: date) -> NightError:
+        night = self.state.nights.get(day)
+        way_out = (
+            f"leave it as it is; `regulars replay {day}` builds it again beside the warehouse, "
+            f"`regulars replay {day} --restate` with all that has landed since"
+            if night is not None and night.is_completed
+            else f"leave it out, for the night of {last} has taken in what it would have; "
+            f"`regulars replay {day} --restate` shows the marts as of {day}"
+        )
+        return NightError(
+            f"{day} lies before the last completed night {last}",
+            where=run_id_of(day),
+            next_step=f"{way_out}; a past date never sends",
+        )
+
     def _manifest(self, run_id: str) -> RunManifest:
+        night = self.state.nights.get(date_of(run_id))
+        if night is not None and self._is_frozen(run_id):
+            return manifests.require_manifest(self.settings, run_id, night.manifest_sha256)
         manifest = manifests.read_manifest(self.settings, run_id)
         if manifest is None:
             raise NightError(
@@ -217,7 +265,8 @@ class Night:
                 shops live by the machine's clock.
 
         Raises:
-            NightError: the date cannot run: too early, or older than the last completed night.
+            NightError: the date cannot run: too early, older than the last completed night, or it
+                has decided and its manifest is lost.
             LeaseHeld: another night runs.
         """
         clock = clock_for(self.settings.clock_url)
@@ -231,13 +280,10 @@ class Night:
             )
         elif not simulated:
             calendar.require_open(self.shops, day, clock.now())
-        if last is not None and day < last:
-            raise NightError(
-                f"{day} lies before the last completed night {last}",
-                where="run_night",
-                next_step=f"restate it: `regulars replay {day} --restate`; a past date never sends",
-            )
         run_id = run_id_of(day)
+        self._require_newest(run_id)
+        if self._is_frozen(run_id):
+            self._manifest(run_id)
         lease = self.state.lease.acquire(
             run_id, self._holder, self.settings.lease_seconds, pid=self._pid
         )
@@ -383,9 +429,7 @@ class Night:
                 state_heads=self.state.stream_heads(),
                 key_id=self._key_id(),
             )
-            path = manifests.write_manifest(self.settings, manifest)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            self.state.nights.freeze_manifest(run_id, digest)
+            manifests.freeze_manifest(self.settings, manifest, self.state.nights)
             entry.update(batches=len(batches), fresh=len(fresh))
             entry["note"] = f"{len(fresh)} fresh batches, {verdict.checked} expectations"
 
@@ -436,38 +480,65 @@ class Night:
     def _make_fit(
         self, manifest: RunManifest, batches: list[BatchManifest], erased: ErasedKeys
     ) -> None:
-        """Start the warehouse over when it is half gone, ahead of the run, or holds the erased."""
+        """Start the warehouse over when what stands in it is not what this run would load.
+
+        It is half gone or ahead of the run, holds who was erased, or was loaded into tables of
+        another shape: a column that is added later stays empty for what was loaded before.
+        """
         if remove_half_pair(self.settings):
             report("one of the warehouse's two files was missing: rebuilding both")
         with open_warehouse(self.settings, holder=f"{self._holder} load_raw") as connection:
-            create_tables(connection)
-            is_ahead = control.is_ahead_of(connection, manifest.as_of_date, batches)
-            is_tainted = holds_erased(connection, erased)
-        if is_tainted:
-            report("somebody was erased who stands in the warehouse: rebuilding it without them")
-            remove_warehouse(self.settings)
-        elif is_ahead:
-            report("a later night has been at the warehouse: rebuilding it as of this one")
+            why = self._misfit(connection, manifest, batches, erased)
+        if why:
+            report(why)
             remove_warehouse(self.settings)
 
+    def _misfit(
+        self,
+        connection: Any,
+        manifest: RunManifest,
+        batches: list[BatchManifest],
+        erased: ErasedKeys,
+    ) -> str:
+        """Why the warehouse has to start over; empty when it need not."""
+        if reshaped := reshaped_tables(connection):
+            return f"what is read has another shape now ({reshaped[0]}): rebuilding the warehouse"
+        create_tables(connection)
+        if holds_erased(connection, erased):
+            return "somebody was erased who stands in the warehouse: rebuilding it without them"
+        if control.is_ahead_of(connection, manifest.as_of_date, batches):
+            return "a later night has been at the warehouse: rebuilding it as of this one"
+        return ""
+
     def _require_loaded(self, run_id: str, connection: Any) -> None:
-        """Refuse a warehouse that was loaded for another run, or before somebody was erased."""
+        """Refuse a warehouse loaded for another run, by other code, or before an erasure."""
+        is_of_this_code = not reshaped_tables(connection)
         create_tables(connection)
         found = connection.execute("select run_id from warehouse.ops.run").fetchone()
-        if (found and found[0]) == run_id and (
-            applied_head(connection) == self.state.erasures.head()
+        is_of_this_run = (found and found[0]) == run_id
+        if (
+            is_of_this_code
+            and is_of_this_run
+            and applied_head(connection) == self.state.erasures.head()
         ):
             return
         raise NightError(
-            "the warehouse is not loaded for this run, or somebody was erased since it was",
+            "the warehouse is not loaded for this run, or somebody was erased or a payload model "
+            "changed since it was",
             where=run_id,
             next_step="run the night again, or clear it from load_raw on",
         )
 
     def _load_seeds(self, good: dict[str, str], entry: dict[str, Any]) -> None:
         changed = self.transformer.changed_with_descendants(good)
-        if not good or self.transformer.seeds_of(changed):
-            entry["seeds"] = _build_summary(self.transformer.seed())
+        if good and not self.transformer.seeds_of(changed):
+            return
+        if good:
+            # Before the first of them is replaced: should one fail, the others hold what was
+            # edited, and taking the edit back must load them again.
+            with open_warehouse(self.settings, holder=f"{self._holder} seeds") as connection:
+                control.distrust(connection, changed)
+        entry["seeds"] = _build_summary(self.transformer.seed())
 
     def build(self, run_id: str, subject: str) -> None:
         """Build one subject's models.
@@ -480,7 +551,7 @@ class Night:
                 self._require_loaded(run_id, connection)
                 good = control.read_fingerprints(connection)
                 pending = control.pending_tables(connection)
-                stale = self._stale(good)
+                stale = self._stale(good, self._manifest(run_id))
                 is_first = control.last_consumed_night(connection) is None
                 # Until gate 2 has passed, nobody may take what is built now for good: should this
                 # night fail and its code be taken back, they are rebuilt all the same.
@@ -494,18 +565,21 @@ class Night:
             entry.update(_build_summary(built))
             entry["note"] = _build_note(built)
 
-    def _config_prints(self) -> dict[str, str]:
-        """Fingerprints of the configuration that models read as tables."""
-        shops = [shop.model_dump(mode="json") for shop in self.shops.shops]
+    def _config_prints(self, manifest: RunManifest) -> dict[str, str]:
+        """Fingerprints of the configuration that models read as tables.
+
+        The shops are those of the manifest: a night that is repeated is not built from today's.
+        """
+        shops = [shop.model_dump(mode="json") for shop in manifest.shops]
         campaigns = [campaign.warehouse_row() for campaign in self._campaigns()]
         return {
             f"config.{name}": hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
             for name, rows in (("shops", shops), ("campaigns", campaigns))
         }
 
-    def _stale(self, good: dict[str, str]) -> set[str]:
+    def _stale(self, good: dict[str, str], manifest: RunManifest) -> set[str]:
         """Models to rebuild: changed ones and what descends from them; all when config/ changed."""
-        found = self._config_prints()
+        found = self._config_prints(manifest)
         if good and any(good.get(name, value) != value for name, value in found.items()):
             report("config/ changed: rebuilding everything")
             return set(self.transformer.fingerprints())
@@ -556,8 +630,7 @@ class Night:
             stream = "state__threshold_versions"
             heads = {**manifest.state_heads, stream: self.state.stream_heads()[stream]}
             manifest = manifest.model_copy(update={"state_heads": heads})
-            path = manifests.write_manifest(self.settings, manifest)
-            self.state.nights.freeze_manifest(run_id, hashlib.sha256(path.read_bytes()).hexdigest())
+            manifests.freeze_manifest(self.settings, manifest, self.state.nights)
             control.sync_state(connection, self.state, heads)
         if versions:
             report(f"recorded {len(versions)} RFM threshold versions")
@@ -614,7 +687,10 @@ class Night:
                     connection,
                     run_id=run_id,
                     as_of_date=manifest.as_of_date,
-                    fingerprints={**self.transformer.fingerprints(), **self._config_prints()},
+                    fingerprints={
+                        **self.transformer.fingerprints(),
+                        **self._config_prints(manifest),
+                    },
                 )
             entry["note"] = f"{verdict.checked} expectations"
 
@@ -736,7 +812,7 @@ class Night:
                 hours=load_sending_hours(self.settings.config_dir),
                 caps=read_caps(self.settings.dbt_project_dir / "seeds" / "message_caps.csv"),
             )
-            self._record_refusals(run_id)
+            self._record_words(run_id)
             batches = export_messages(
                 self.state,
                 transport_for(self.settings.resolved_queue_url),
@@ -760,8 +836,12 @@ class Night:
             if not batches:
                 entry["note"] = "0 messages: everything committed has left before"
 
-    def _record_refusals(self, run_id: str) -> None:
-        """Record what members whose messages still wait have refused since they were decided."""
+    def _record_words(self, run_id: str) -> None:
+        """Record what members whose messages still wait have said since they were decided.
+
+        Refusals, and of the consents those that take a recorded refusal back: the newest word
+        counts, and the exit looks at recorded words only.
+        """
         waiting = {
             decision.member_key
             for batch in self.state.ledger.unsettled_batches()
@@ -770,29 +850,36 @@ class Night:
         if not waiting:
             return
         opened_at = clock_for(self.settings.clock_url).now()
-        with open_warehouse(self.settings, holder=f"{self._holder} refusals") as connection:
+        with open_warehouse(self.settings, holder=f"{self._holder} consents") as connection:
+            self._require_loaded(run_id, connection)
             rows = connection.execute(
                 # As the proposals do: whoever refused after the business date's end counts as well.
-                "select members.brand, members.member_key, "
-                "case when members.sms_consent = 'refused' then members.sms_consent_at end "
+                "select members.brand, members.member_key, members.phone_hash, "
+                "members.sms_consent = 'refused' as has_refused, members.sms_consent_at, "
+                "coalesce(consents.is_refused_by_now, false) as is_refused_by_now "
                 "from marts.main.dim_members as members "
                 "left join warehouse.intermediate.int_members__consents as consents "
                 "on members.member_key = consents.member_key and consents.channel = 'sms' "
-                "where members.sms_consent = 'refused' or consents.is_refused_by_now"
+                "where members.member_key in (select unnest(cast(? as uuid[]))) "
+                "and (members.sms_consent in ('granted', 'refused') "
+                "or consents.is_refused_by_now)",
+                [sorted(str(member_key) for member_key in waiting)],
             ).fetchall()
-        self.state.consent.record(
-            ConsentRecord(
-                brand=brand,
-                contact_hash=None,
-                member_key=member_key,
-                channel="sms",
-                kind="refusal",
-                occurred_at=said_at.replace(tzinfo=UTC) if said_at else opened_at,
-                evidence=f"dim_members of {run_id}",
-            )
-            for brand, member_key, said_at in rows
-            if member_key in waiting
-        )
+        evidence = f"dim_members of {run_id}"
+        refusals: list[ConsentRecord] = []
+        grants: list[ConsentRecord] = []
+        for brand, member_key, phone_hash, has_refused, said_at, is_refused_by_now in rows:
+            at = said_at.replace(tzinfo=UTC) if said_at else None
+            if has_refused or is_refused_by_now:
+                when = at if has_refused and at else opened_at
+                refusals.append(
+                    ConsentRecord(brand, None, member_key, "sms", "refusal", when, evidence)
+                )
+            elif at is not None:
+                grants.append(
+                    ConsentRecord(brand, phone_hash, member_key, "sms", "consent", at, evidence)
+                )
+        self.state.consent.record([*refusals, *self.state.consent.taken_back(grants)])
 
     def complete_night(self, run_id: str) -> None:
         """Record that the night is done: digest in the manifest and in recorded state."""
@@ -813,16 +900,8 @@ class Night:
                     return
             # The manifest first: a night that is complete has one with its digest.
             if manifest.digest != publication.digest:
-                manifests.write_manifest(
-                    self.settings,
-                    manifest.model_copy(
-                        update={
-                            "digest": publication.digest,
-                            "published_file": publication.file,
-                            "published_fingerprint": manifests.fingerprint(self.settings),
-                            "published_commit": manifests.code_commit(),
-                        }
-                    ),
+                manifests.note_publication(
+                    self.settings, run_id, digest=publication.digest, file=publication.file
                 )
             self.state.nights.complete(
                 run_id, digest=publication.digest, published_file=publication.file

@@ -1,5 +1,6 @@
 """Refusals and consents, recorded for good: the newest word of a contact or a member counts."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,12 +87,47 @@ class ConsentLedger:
                 )
             return len(rows)
 
+    def taken_back(self, grants: Iterable[ConsentRecord]) -> list[ConsentRecord]:
+        """Those of ``grants`` that are newer than a recorded refusal of their member or contact.
+
+        Said in the same instant, the refusal stands.
+        """
+        found = []
+        for brand, some in _by_brand(grants).items():
+            refused_at: dict[object, list[tuple[str, datetime]]] = defaultdict(list)
+            for word in self.about(
+                brand,
+                [grant.member_key for grant in some if grant.member_key is not None],
+                [grant.contact_hash for grant in some if grant.contact_hash is not None],
+            ):
+                if word.kind == "refusal":
+                    for speaker in (word.member_key, word.contact_hash):
+                        refused_at[speaker].append((word.channel, word.occurred_at))
+            found += [
+                grant
+                for grant in some
+                if any(
+                    channel in (grant.channel, EVERY_CHANNEL) and at < grant.occurred_at
+                    for speaker in (grant.member_key, grant.contact_hash)
+                    if speaker is not None
+                    for channel, at in refused_at[speaker]
+                )
+            ]
+        return found
+
     def about(
         self, brand: str, member_keys: Iterable[UUID], contact_hashes: Iterable[str]
     ) -> list[ConsentRecord]:
         """Everything ``brand`` recorded about these members and contacts, oldest record first."""
         with self._database.reading() as connection:
             return _about(connection, brand, list(member_keys), list(contact_hashes))
+
+
+def _by_brand(records: Iterable[ConsentRecord]) -> dict[str, list[ConsentRecord]]:
+    found: dict[str, list[ConsentRecord]] = defaultdict(list)
+    for record in records:
+        found[record.brand].append(record)
+    return found
 
 
 def _identity(record: ConsentRecord) -> tuple[object, ...]:

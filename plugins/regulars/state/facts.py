@@ -15,7 +15,7 @@ from regulars.state.streams import take_numbers
 
 
 class Facts:
-    """Named JSON values, such as the model fingerprints of the last good night."""
+    """Named JSON values, such as the sealed access tokens that a platform renewed."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database

@@ -5,19 +5,24 @@ Lease time is the machine's time, whatever clock the shops live by.
 
 import os
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Row, select, update
 
-from regulars.errors import LeaseHeld
+from regulars.errors import LeaseHeld, StateError
 from regulars.state.database import Database
 from regulars.state.schema import leases
 
 _NIGHT = "night"
 _PROCESSES = Path("/proc")
+
+_BEATS_PER_LEASE = 6
+"""Heartbeats of a long step in the time after which silence costs the lease: several may fail."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,9 @@ class RunLease:
     def acquire(self, run_id: str, holder: str, seconds: float, *, pid: int | None = None) -> Lease:
         """Take the lease for ``run_id``.
 
-        The same holder of the same run gets it again. A dead holder loses it: silent for longer
-        than its own ``seconds``, or on this host with a ``pid`` that no longer runs.
+        The same holder of the same run gets it again. A dead holder loses it. Of a holder on this
+        host with a ``pid``, that process alone decides: as long as it runs, no silence costs it the
+        lease. Any other is dead when it was silent for longer than its own ``seconds``.
 
         Args:
             run_id: the night, for example ``night-20171001``.
@@ -108,6 +114,36 @@ class RunLease:
                 row = connection.execute(select(leases).where(leases.c.name == _NIGHT)).one()
                 raise self._held(row, now) if row.run_id is not None else _not_held(run_id, holder)
 
+    @contextmanager
+    def beating(self, run_id: str, holder: str, seconds: float) -> Iterator[None]:
+        """Heartbeats from a thread for the length of the ``with`` block, however long it takes.
+
+        A lease that was lost is not fought for: the next :meth:`heartbeat` of the block says so.
+
+        Args:
+            run_id: the night.
+            holder: who holds its lease.
+            seconds: silence (seconds) after which the lease may be taken over.
+        """
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(seconds / _BEATS_PER_LEASE):
+                try:
+                    self.heartbeat(run_id, holder)
+                except LeaseHeld:
+                    return
+                except StateError:
+                    continue  # away for a moment; the block itself says so if it stays away
+
+        thread = threading.Thread(target=beat, name=f"lease of {run_id}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
     def release(self, run_id: str, holder: str) -> bool:
         """Give the lease back; False when this holder no longer had it."""
         with self._database.writing() as connection:
@@ -141,22 +177,29 @@ class RunLease:
         return Lease(row.run_id, row.holder, row.acquired_at, row.heartbeat_at, row.lease_seconds)
 
     def _lives(self, row: Row[tuple[object, ...]], now: datetime) -> bool:
-        if now - row.heartbeat_at > timedelta(seconds=row.lease_seconds):
-            return False
-        if row.host != self._host or row.pid is None:
-            return True
-        started = _started(row.pid)
-        return started is not None and started == str(row.pid_started)
+        if self._is_known_here(row):
+            # The start time tells this process from a later one with the same number.
+            started = _started(row.pid)
+            return started is not None and started == str(row.pid_started)
+        return bool(now - row.heartbeat_at <= timedelta(seconds=row.lease_seconds))
+
+    def _is_known_here(self, row: Row[tuple[object, ...]]) -> bool:
+        return bool(row.host == self._host and row.pid is not None)
 
     def _held(self, row: Row[tuple[object, ...]], now: datetime) -> LeaseHeld:
         age = (now - row.acquired_at).total_seconds()
         silence = (now - row.heartbeat_at).total_seconds()
+        way_out = (
+            f"if it hangs, stop process {row.pid}: its lease is free at once"
+            if self._is_known_here(row)
+            else "if it is dead, its lease can be taken over "
+            f"{row.lease_seconds:.0f} s after its last heartbeat"
+        )
         return LeaseHeld(
             f"{row.holder} holds the lease for {row.run_id} since {age:.0f} s "
             f"(last heartbeat {silence:.0f} s ago)",
             where=row.run_id,
-            next_step="wait until that night ends; if it is dead, its lease can be taken over "
-            f"{row.lease_seconds:.0f} s after its last heartbeat",
+            next_step=f"wait until that night ends; {way_out}",
         )
 
 

@@ -366,6 +366,12 @@ STEPS: tuple[Step, ...] = (
             )
         ),
     ),
+    Step(
+        version=4,
+        # The warehouse knows which night took in which batch: it can be rebuilt, so it is derived.
+        name="no record of consumed batches",
+        statements=("drop table consumed_batches",),
+    ),
 )
 
 

@@ -1,6 +1,6 @@
-"""Nights, the batches they consumed and how far each stream was read."""
+"""Nights, and how far each stream was read."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, upd
 
 from regulars.errors import NightError
 from regulars.state.database import Database
-from regulars.state.schema import consumed_batches, decision_batches, nights, watermarks
+from regulars.state.schema import decision_batches, nights, watermarks
 
 CHUNK = 1000
 """Keys per query; SQLite binds at most 32,766 values."""
@@ -112,22 +112,11 @@ class Nights:
                 update(nights).where(nights.c.run_id == run_id).values(manifest_sha256=sha256)
             )
 
-    def complete(
-        self,
-        run_id: str,
-        *,
-        digest: str,
-        published_file: str,
-        batch_ids: Iterable[str] = (),
-        marks: Iterable[Watermark] = (),
-    ) -> Night:
-        """End the night; its batches are consumed and its watermarks move in the same transaction.
-
-        Completing it again with the same digest changes nothing.
+    def complete(self, run_id: str, *, digest: str, published_file: str) -> Night:
+        """End the night. Completing it again with the same digest changes nothing.
 
         Raises:
-            NightError: no such night; it ended with another digest; a batch belongs to another
-                night.
+            NightError: no such night, or it ended with another digest.
         """
         now = self._clock()
         with self._database.writing() as connection:
@@ -139,9 +128,6 @@ class Nights:
                     next_step="compare its manifest in data/runs with the code and "
                     "configuration of today; a restatement gets a run id of its own",
                 )
-            _consume(connection, run_id, list(batch_ids), now)
-            for mark in marks:
-                _advance(connection, run_id, mark)
             if not night.is_completed:
                 connection.execute(
                     update(nights)
@@ -162,37 +148,6 @@ class Nights:
             return connection.execute(query).scalar_one()
 
 
-class Batches:
-    """Which night consumed which landed batch; what is not here is pending."""
-
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._clock = clock
-
-    def consume(self, run_id: str, batch_ids: Iterable[str]) -> None:
-        """Record that the good night ``run_id`` consumed the batches; again changes nothing.
-
-        Raises:
-            NightError: no such night, or a batch belongs to another night.
-        """
-        with self._database.writing() as connection:
-            _existing(connection, run_id)
-            _consume(connection, run_id, list(batch_ids), self._clock())
-
-    def pending(self, batch_ids: Iterable[str]) -> list[str]:
-        """Those of ``batch_ids`` that no night has consumed, in their order."""
-        wanted = list(batch_ids)
-        with self._database.reading() as connection:
-            consumed = _consumers(connection, wanted)
-        return [batch_id for batch_id in wanted if batch_id not in consumed]
-
-    def of_night(self, run_id: str) -> list[str]:
-        """Ids of the batches that ``run_id`` consumed, sorted."""
-        with self._database.reading() as connection:
-            query = select(consumed_batches.c.batch_id).where(consumed_batches.c.run_id == run_id)
-            return sorted(connection.execute(query).scalars())
-
-
 class Watermarks:
     """How far each stream of each shop has been read."""
 
@@ -207,8 +162,19 @@ class Watermarks:
 
     def advance(self, run_id: str, mark: Watermark) -> None:
         """Move a watermark forward; an earlier end changes nothing."""
+        place = _is_mark(mark.platform, mark.shop, mark.stream)
+        values = {"window_end": mark.window_end, "run_id": run_id}
         with self._database.writing() as connection:
-            _advance(connection, run_id, mark)
+            query = select(watermarks.c.window_end).where(place)
+            stored = connection.execute(query).scalar_one_or_none()
+            if stored is None:
+                connection.execute(
+                    insert(watermarks).values(
+                        platform=mark.platform, shop=mark.shop, stream=mark.stream, **values
+                    )
+                )
+            elif mark.window_end > stored:
+                connection.execute(update(watermarks).where(place).values(values))
 
 
 def _night(connection: Connection, condition: ColumnElement[bool]) -> Night | None:
@@ -229,51 +195,9 @@ def _existing(connection: Connection, run_id: str) -> Night:
     return night
 
 
-def _consumers(connection: Connection, batch_ids: list[str]) -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    for start in range(0, len(batch_ids), CHUNK):
-        query = select(consumed_batches.c.batch_id, consumed_batches.c.run_id).where(
-            consumed_batches.c.batch_id.in_(batch_ids[start : start + CHUNK])
-        )
-        found.update((row.batch_id, row.run_id) for row in connection.execute(query))
-    return found
-
-
-def _consume(connection: Connection, run_id: str, batch_ids: list[str], now: datetime) -> None:
-    consumers = _consumers(connection, batch_ids)
-    for batch_id, consumer in consumers.items():
-        if consumer != run_id:
-            raise NightError(
-                f"batch {batch_id} was already consumed by {consumer}",
-                where=run_id,
-                next_step="leave it out of this night's manifest",
-            )
-    rows = [
-        {"batch_id": batch_id, "run_id": run_id, "consumed_at": now}
-        for batch_id in dict.fromkeys(batch_ids)
-        if batch_id not in consumers
-    ]
-    if rows:
-        connection.execute(insert(consumed_batches), rows)
-
-
 def _is_mark(platform: str, shop: str, stream: str) -> ColumnElement[bool]:
     return (
         (watermarks.c.platform == platform)
         & (watermarks.c.shop == shop)
         & (watermarks.c.stream == stream)
     )
-
-
-def _advance(connection: Connection, run_id: str, mark: Watermark) -> None:
-    place = _is_mark(mark.platform, mark.shop, mark.stream)
-    stored = connection.execute(select(watermarks.c.window_end).where(place)).scalar_one_or_none()
-    values = {"window_end": mark.window_end, "run_id": run_id}
-    if stored is None:
-        connection.execute(
-            insert(watermarks).values(
-                platform=mark.platform, shop=mark.shop, stream=mark.stream, **values
-            )
-        )
-    elif mark.window_end > stored:
-        connection.execute(update(watermarks).where(place).values(values))

@@ -108,14 +108,6 @@ nights = Table(
     Column("completed_at", Instant),
 )
 
-consumed_batches = Table(
-    "consumed_batches",
-    metadata,
-    Column("batch_id", Text, primary_key=True),
-    Column("run_id", Text, nullable=False),
-    Column("consumed_at", Instant, nullable=False),
-)
-
 watermarks = Table(
     "watermarks",
     metadata,

@@ -11,7 +11,7 @@ from regulars.state.erasures import Erasures
 from regulars.state.facts import Facts, Thresholds
 from regulars.state.lease import RunLease
 from regulars.state.migrations import migrate
-from regulars.state.nights import Batches, Nights, Watermarks
+from regulars.state.nights import Nights, Watermarks
 from regulars.state.streams import iter_rows, read_heads
 
 
@@ -27,7 +27,6 @@ class StateStore:
     Attributes:
         lease: the one run lease.
         nights: nights, open and completed.
-        batches: which night consumed which landed batch.
         watermarks: how far each stream of each shop was read.
         ledger: decisions and message events.
         consent: refusals and consents.
@@ -50,7 +49,6 @@ class StateStore:
         self.place = self._database.place
         self.lease = RunLease(self._database, clock)
         self.nights = Nights(self._database, clock)
-        self.batches = Batches(self._database, clock)
         self.watermarks = Watermarks(self._database)
         self.ledger = Ledger(self._database, clock)
         self.consent = ConsentLedger(self._database)

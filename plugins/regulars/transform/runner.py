@@ -21,7 +21,7 @@ from regulars.errors import TransformFailed
 from regulars.settings import Settings
 from regulars.transform.staged import STAGED_VARIABLE, staged_models
 from regulars.transform.variables import project_variables, variables_read
-from regulars.warehouse.lock import warehouse_lock
+from regulars.warehouse.lock import foreign_lock, warehouse_lock
 
 _logger = logging.getLogger(__name__)
 
@@ -272,6 +272,10 @@ class Transformer:
     ) -> None:
         failed = [node for node in report.nodes if node.status in ("error", "fail")]
         _logger.error("dbt output of %s:\n%s", subject, output[-8000:])
+        # Neither code nor data is wrong when a foreign reader outlasted dbt's retries.
+        for said in (*(node.message for node in failed[:1]), str(exception)):
+            if locked := foreign_lock(said):
+                raise locked from exception
         if failed:
             first = failed[0]
             raise TransformFailed(

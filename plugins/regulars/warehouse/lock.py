@@ -6,6 +6,7 @@ The kernel drops the lock when its holder dies, so a killed night never leaves o
 import fcntl
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -16,6 +17,13 @@ from pathlib import Path
 from regulars.errors import WarehouseLocked
 
 _POLL_SECONDS = 0.1
+_FOREIGN_LOCK = re.compile(
+    r"could not set lock on file\s+\"(?P<path>[^\"]+)\""
+    r"(?:.*?held in\s+(?P<program>\S+)\s+\(PID\s+(?P<pid>\d+)\))?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What DuckDB says when a process that knows nothing of our lock has the file open."""
+
 _held: set[Path] = set()
 _guard = threading.Lock()
 
@@ -82,6 +90,30 @@ def _wait_for(
             waited += _POLL_SECONDS
         else:
             return
+
+
+def foreign_lock(text: str) -> WarehouseLocked | None:
+    """The error for a file that a foreign process (a DuckDB shell, a BI tool) has open.
+
+    Args:
+        text: DuckDB's message, or that of something that passes it on.
+
+    Returns:
+        None when the message is about something else.
+    """
+    found = _FOREIGN_LOCK.search(text)
+    if found is None:
+        return None
+    program, pid = found["program"], found["pid"]
+    holder = f"{Path(program).name} (pid {pid})" if program else "another program"
+    return WarehouseLocked(
+        f"{holder} has the warehouse open",
+        where=found["path"],
+        next_step=(
+            "close it (readers belong on data/published/current.duckdb) and run the night again; "
+            "nothing is lost"
+        ),
+    )
 
 
 def _holder_of(descriptor: int) -> str:

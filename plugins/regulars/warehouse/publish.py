@@ -161,8 +161,8 @@ def publish_marts(
                     f"`regulars replay {as_of_date} --restate` to look at the past with it"
                 ),
             )
-        current = read_publication(settings)
-        if current and (current.run_id, current.digest) == (run_id, digest):
+        current = _published_before(settings, run_id, digest)
+        if current is not None:
             return current
         name = _free_name(settings.published_dir, run_id)
         publication = Publication(
@@ -178,6 +178,23 @@ def publish_marts(
             ) from error
     prune(settings)
     return publication
+
+
+def _published_before(settings: Settings, run_id: str, digest: str) -> Publication | None:
+    """The publication of equal content, with both halves of the pointer on it; None: none such.
+
+    A publication that was killed between its two renames has left the link on a version that
+    ``current.json`` does not name.
+    """
+    current = read_publication(settings)
+    folder = settings.published_dir
+    if current is None or (current.run_id, current.digest) != (run_id, digest):
+        return None
+    if not (folder / current.file).exists():
+        return None
+    if (folder / "current.duckdb").resolve() != (folder / current.file).resolve():
+        point_to(settings, current)
+    return current
 
 
 def _free_name(folder: Path, run_id: str) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import duckdb
 
-from regulars.errors import WarehouseError, WarehouseLocked
+from regulars.errors import WarehouseError
 from regulars.settings import Settings
-from regulars.warehouse.lock import warehouse_lock
+from regulars.warehouse.lock import foreign_lock, warehouse_lock
 
 _RETRY_SECONDS = 0.25
 
@@ -24,8 +24,8 @@ def open_warehouse(
     foreign process (a DuckDB shell, a BI tool) that has the file open.
 
     Raises:
-        WarehouseLocked: somebody held it all the while.
-        WarehouseError: the file is no DuckDB database of this version.
+        WarehouseLocked: somebody held it all the while; names the holder where it is known.
+        WarehouseError: one of the files is no DuckDB database of this version.
     """
     with warehouse_lock(
         settings.warehouse_path,
@@ -51,9 +51,7 @@ def _attach_patiently(
             connection.execute(f"attach if not exists '{settings.marts_path}' as marts")
             return
         except duckdb.IOException as error:
-            if "lock" not in str(error).lower() or waited >= settings.warehouse_lock_seconds:
-                raise
-            wait(_RETRY_SECONDS)
+            _wait_or_raise(error, settings, settings.marts_path, waited, wait)
             waited += _RETRY_SECONDS
 
 
@@ -65,7 +63,7 @@ def connect_patiently(
     Waits up to ``settings.warehouse_lock_seconds`` for a foreign process that has the file open.
 
     Raises:
-        WarehouseLocked: it had it open all the while.
+        WarehouseLocked: it had it open all the while; names it where it is known.
         WarehouseError: the file is no DuckDB database of this version.
     """
     waited = 0.0
@@ -84,26 +82,31 @@ def connect_patiently(
         except duckdb.IOException as error:
             if connection is not None:
                 connection.close()
-            if "lock" not in str(error).lower():
-                raise WarehouseError(
-                    "the warehouse file cannot be opened",
-                    where=str(path),
-                    next_step=(
-                        "delete data/warehouse/ and run the night again: it is rebuilt from "
-                        "landing and recorded state, and nothing is sent twice"
-                    ),
-                ) from error
-            if waited >= settings.warehouse_lock_seconds:
-                raise WarehouseLocked(
-                    "another program has the warehouse open",
-                    where=str(path),
-                    next_step=(
-                        "close it (readers belong on data/published/current.duckdb) and run the "
-                        "night again; nothing is lost"
-                    ),
-                ) from error
-            wait(_RETRY_SECONDS)
+            _wait_or_raise(error, settings, path, waited, wait)
             waited += _RETRY_SECONDS
+
+
+def _wait_or_raise(
+    error: duckdb.IOException,
+    settings: Settings,
+    path: Path,
+    waited: float,
+    wait: Callable[[float], object],
+) -> None:
+    """Wait a moment for whoever holds the file; raise when it is no lock, or patience is over."""
+    locked = foreign_lock(str(error))
+    if locked is None:
+        raise WarehouseError(
+            "the warehouse file cannot be opened",
+            where=str(path),
+            next_step=(
+                "delete data/warehouse/ and run the night again: it is rebuilt from "
+                "landing and recorded state, and nothing is sent twice"
+            ),
+        ) from error
+    if waited >= settings.warehouse_lock_seconds:
+        raise locked from error
+    wait(_RETRY_SECONDS)
 
 
 def remove_warehouse(settings: Settings) -> None:

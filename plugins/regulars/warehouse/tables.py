@@ -82,33 +82,65 @@ def raw_table_columns(source: str, stream: str) -> dict[str, str]:
     return {**BATCH_COLUMNS, **raw_columns(source, stream)}
 
 
-def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create what is missing of schemas raw, ops and config; add columns that a contract gained.
+def raw_tables() -> dict[str, dict[str, str]]:
+    """Columns of every table of schema raw with DuckDB types: landed and recorded streams."""
+    landed = {
+        f"{source}__{name}": raw_table_columns(source, name)
+        for source in source_names()
+        for name in raw_streams(source)
+    }
+    return {**landed, **{name: dict(stream.columns) for name, stream in STREAMS.items()}}
 
-    Idempotent. Never narrows anything. A copy of recorded state that lacks a column is emptied: the
-    next :func:`regulars.warehouse.control.sync_state` fills it whole, its older rows as well.
+
+def reshaped_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Raw tables of this warehouse whose columns or types are not those of today's models; sorted.
+
+    What was loaded into one lacks what a model has gained since, and of a list of records DuckDB
+    drops members that the column does not know. Only loading it anew mends that.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(
+        "select table_name, column_name, data_type from duckdb_columns() "
+        "where database_name = 'warehouse' and schema_name = 'raw'"
+    ).fetchall():
+        found.setdefault(table, {})[column] = kind
+    declared = raw_tables()
+    kinds = sorted({kind for columns in declared.values() for kind in columns.values()})
+    # As the catalogue writes them.
+    listed = ", ".join(f"typeof(cast(null as {kind}))" for kind in kinds)
+    written = dict(zip(kinds, connection.execute(f"select {listed}").fetchall()[0], strict=True))
+    return sorted(
+        table
+        for table, columns in declared.items()
+        if table in found
+        and found[table] != {name: written[kind] for name, kind in columns.items()}
+    )
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create what is missing of schemas raw, ops and config; add columns that ops or config gained.
+
+    Idempotent. Never drops or narrows anything, and leaves raw tables as they are: see
+    :func:`reshaped_tables`.
     """
     for schema in ("raw", "ops", "config"):
         connection.execute(f"create schema if not exists warehouse.{schema}")
-    for source in source_names():
-        for name in raw_streams(source):
-            columns = raw_table_columns(source, name)
-            _create(connection, f"warehouse.raw.{source}__{name}", columns)
-    for name, stream in STREAMS.items():
-        if _create(connection, f"warehouse.raw.{name}", stream.columns):
-            connection.execute(f"delete from warehouse.raw.{name}")
+    for name, columns in raw_tables().items():
+        _create(connection, f"warehouse.raw.{name}", columns)
     for table, columns in OPS_TABLES.items():
-        _create(connection, f"warehouse.ops.{table}", columns)
+        _extend(connection, f"warehouse.ops.{table}", columns)
     for table, columns in CONFIG_TABLES.items():
-        _create(connection, f"warehouse.config.{table}", columns)
+        _extend(connection, f"warehouse.config.{table}", columns)
 
 
-def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> bool:
-    """Whether a table that stood already has gained a column."""
+def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> None:
     listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
     connection.execute(f"create table if not exists {table} ({listed})")
+
+
+def _extend(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> None:
+    _create(connection, table, columns)
     present = {row[0] for row in connection.execute(f"describe {table}").fetchall()}
-    gained = [name for name in columns if name not in present]
-    for name in gained:
-        connection.execute(f'alter table {table} add column "{name}" {columns[name]}')
-    return bool(gained)
+    for name, kind in columns.items():
+        if name not in present:
+            connection.execute(f'alter table {table} add column "{name}" {kind}')

@@ -113,6 +113,8 @@ dropped_words as (
     where email_consent = 'refused'
 ),
 
+-- What is refused at a contact is refused for everybody who has it. A consent that names its
+-- member was given by that member alone: it does not take back what others with the contact said.
 speakers as (
     select
         refusals.seq,
@@ -129,7 +131,9 @@ speakers as (
         on
             refusals.brand = profiles.brand
             and refusals.contact_hash = profiles.phone_hash
-    where refusals.channel in ('sms', 'all')
+    where
+        refusals.channel in ('sms', 'all')
+        and (refusals.kind = 'refusal' or refusals.member_key is null)
     union
     select
         refusals.seq,
@@ -139,7 +143,9 @@ speakers as (
         on
             refusals.brand = profiles.brand
             and refusals.contact_hash = profiles.email_hash
-    where refusals.channel in ('email', 'all')
+    where
+        refusals.channel in ('email', 'all')
+        and (refusals.kind = 'refusal' or refusals.member_key is null)
 ),
 
 channels as (
