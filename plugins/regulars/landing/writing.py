@@ -172,7 +172,7 @@ def _landed(
     landed: dict[str, Any] = {}
     for name, value in one.values.items():
         if name in refs:
-            landed.update(contact_keys(name, value, refs[name]))
+            landed.update(contact_keys(name, model.contacts[name], value, refs[name]))
         else:
             landed[name] = value
     if one.unknown_nested:
@@ -368,7 +368,7 @@ def _contact_texts(
             plain.append(None)
             refused.append(True)
     refs = tokenise_plain(vault, kind, {text for text in plain if text})
-    texts, _, hashed = _key_texts([contact_keys(name, t, refs) if t else {} for t in plain])
+    texts, _, hashed = _key_texts([contact_keys(name, kind, t, refs) if t else {} for t in plain])
     return texts, refused, hashed
 
 
@@ -378,7 +378,11 @@ def _unknown_texts(model: PayloadModel, name: str, vault: Vault, values: list[An
     contacts = {text for text in plain if text and looks_like_contact(name, text)}
     refs = tokenise_plain(vault, "other", contacts)
     keys = [
-        {} if not text else contact_keys(safe, text, refs) if text in contacts else {safe: text}
+        {}
+        if not text
+        else contact_keys(safe, "other", text, refs)
+        if text in contacts
+        else {safe: text}
         for text in plain
     ]
     return _key_texts(keys)
