@@ -14,6 +14,7 @@ from regulars.errors import (
     SourceUnavailable,
 )
 from regulars.landing.batches import BatchWriter, Origin, Place, remove_debris
+from regulars.landing.defects import EarlierDefects
 from regulars.landing.results import LandingFailure, LandingResult, span_text
 from regulars.landing.writing import write_records
 from regulars.progress import report
@@ -143,15 +144,17 @@ class _Landing:
         with BatchWriter(self._settings, place, self._run_id) as writer:
             records = self._source.iter_records(shop, stream, piece)
             model = self._source.payload_model(stream)
-            unreadable = write_records(writer, model, self._vault, records)
-            writer.unread_count = unreadable
+            earlier = EarlierDefects(self._settings, shop, stream, piece, origin.extracted_at)
+            write_records(writer, model, self._vault, records, earlier.include)
             manifest = writer.commit(origin)
+            unreadable = writer.unread_count
         if writer.was_known:
             self._known.add(manifest.batch_id)
         self._batches[manifest.batch_id] = manifest
         self._progress(
             f"{place}: {manifest.record_count} records"
             + (f", {manifest.quarantined_count} quarantined" * bool(manifest.quarantined_count))
+            + (f", {manifest.given_up_count} of them given up" * bool(manifest.given_up_count))
         )
         if unreadable:
             error = SourceUnavailable(
