@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 
 from regulars.clock import Clock
 from regulars.credentials import CredentialsProvider
 from regulars.errors import (
-    AuthenticationFailed,
+    REFUSALS,
     ConfigError,
-    QuotaExhausted,
     SourceError,
     SourceUnavailable,
 )
@@ -21,7 +21,7 @@ from regulars.progress import report
 from regulars.records import BatchManifest, Window
 from regulars.settings import Settings
 from regulars.shops import Shop
-from regulars.sources import ApiSource, open_source, renewed_extra
+from regulars.sources import ApiSource, open_source
 from regulars.vault import Vault
 
 _UNAVAILABLE_IN_A_ROW = 2
@@ -60,7 +60,8 @@ def land_stream(
         run_id: the night's run, for names of unfinished files.
         progress: told one line per batch.
         source: an open source to use instead of the shop's own; it is not closed.
-        keep_tokens: told the connection and the tokens that the platform renewed on the way.
+        keep_tokens: told the connection and the tokens that the platform renews on the way, the
+            moment it does; not used with a source that was opened elsewhere.
 
     Raises:
         ConfigError: shop or connection are not complete.
@@ -69,20 +70,37 @@ def land_stream(
     """
     if source is not None:
         return _Landing(settings, shop, stream, clock, vault, run_id, progress, source).run(window)
+    with closing(open_shop(shop, credentials_provider, clock, keep_tokens)) as opened:
+        return _Landing(settings, shop, stream, clock, vault, run_id, progress, opened).run(window)
+
+
+def open_shop(
+    shop: Shop,
+    credentials_provider: CredentialsProvider,
+    clock: Clock,
+    keep_tokens: Callable[[str, Mapping[str, str]], None] | None = None,
+) -> ApiSource:
+    """A shop's source with its connection; close it.
+
+    Args:
+        shop: whose source it is.
+        credentials_provider: gives the shop's connection.
+        clock: how far the source's present has come.
+        keep_tokens: told the connection and the tokens that the platform renews, at once.
+
+    Raises:
+        ConfigError: shop or connection are not complete.
+    """
     if shop.connection is None:
         raise ConfigError(
             "the shop has no connection",
             where=f"config/shops.yml, shop {shop.shop}",
             next_step="name an Airflow Connection under `connection`",
         )
-    with closing(open_source(shop, credentials_provider(shop.connection), clock)) as opened:
-        landing = _Landing(settings, shop, stream, clock, vault, run_id, progress, opened)
-        try:
-            return landing.run(window)
-        finally:
-            renewed = renewed_extra(opened)
-            if renewed and keep_tokens is not None:
-                keep_tokens(shop.connection, renewed)
+    credentials = credentials_provider(shop.connection)
+    if keep_tokens is None:
+        return open_source(shop, credentials, clock)
+    return open_source(shop, credentials, clock, partial(keep_tokens, shop.connection))
 
 
 class _Landing:
@@ -125,8 +143,7 @@ class _Landing:
             except SourceError as error:
                 self._fail(piece, error)
                 in_a_row = in_a_row + 1 if isinstance(error, SourceUnavailable) else 0
-                ends = isinstance(error, AuthenticationFailed | QuotaExhausted)
-                if ends or in_a_row >= _UNAVAILABLE_IN_A_ROW:
+                if isinstance(error, REFUSALS) or in_a_row >= _UNAVAILABLE_IN_A_ROW:
                     hopeless = error
         return LandingResult(
             tuple(self._batches.values()),
