@@ -64,9 +64,9 @@ streets with `**`) stays as it is |
 | text | mobile numbers and e-mail addresses written into it are masked |
 
 `buyer_id`, `order_id` and `line_id` are the platform's own ids (Taobao: `buyer_open_uid`, `tid`, \
-`oid`), so an order delivered by file and later changed by the API stays one order. A `buyer_id` or \
-`member_id` that is itself a mobile number or an e-mail address is refused, since ids are published \
-as they are: deliver a number of your own, or a hash.
+`oid`), so an order delivered by file and later changed by the API stays one order. A `buyer_id` \
+or `member_id` that is itself a mobile number or an e-mail address is refused, since ids are \
+published as they are: deliver a number of your own, or a hash.
 
 ## Streams
 """
