@@ -45,6 +45,10 @@ class QuotaExhausted(SourceError):
     """The platform's daily quota is used up; it opens again on the next day."""
 
 
+REFUSALS = (AuthenticationFailed, QuotaExhausted)
+"""What a platform says to every further call as well: nothing more is asked of it in this run."""
+
+
 class LandingError(RegularsError):
     """A batch could not be written to, or read back from, the landing folder."""
 
@@ -91,3 +95,7 @@ class NightError(RegularsError):
 
 class ErasureError(RegularsError):
     """Nobody is known by what was given, or an erasure was not confirmed or is not finished."""
+
+
+LASTING = (*REFUSALS, ConfigError, SchemaChanged, VaultKeyError)
+"""What is the same minutes later: a task that failed with it is not worth repeating by itself."""

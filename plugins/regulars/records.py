@@ -32,12 +32,15 @@ class RawRecord:
         defect: why the source could not even read it (it goes to quarantine), else None.
         is_final: asking again would find the same defect, as in a stored row; the window counts
             as read.
+        key: what a defective record is called whenever it is asked for (``serviceId 42``); empty
+            for a place in a list, where another record may stand the next time.
     """
 
     payload: Mapping[str, Any]
     position: str
     defect: str | None = None
     is_final: bool = False
+    key: str = ""
 
 
 class BatchManifest(BaseModel):
@@ -67,6 +70,8 @@ class BatchManifest(BaseModel):
     quarantine_reasons: dict[str, int] = {}
     unread_count: int = 0
     """Places of the window that the source could not read: the window is asked again."""
+    given_up_count: int = 0
+    """Places that could not be read when they were asked again either: quarantined for good."""
     unknown_fields: dict[str, int] = {}
     """Fields that the payload model does not know, with how many records carried them."""
     key_id: str | None = None

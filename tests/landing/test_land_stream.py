@@ -274,3 +274,70 @@ def test_a_shop_without_connection_cannot_be_asked(
             land_stream(
                 settings, other, "orders", lambda c: Credentials(c), clock, window, vault, "n"
             )
+
+
+# --- what a Taobao shop may hold ------------------------------------------------------------------
+
+ODD = "小王👩‍👩‍👧🇨🇳 ﷽ ñ𝔘"
+
+
+def top(*trades: dict[str, Any]) -> TaobaoTop:
+    return TaobaoTop(client_for(ListGateway(list(trades))), FixedClock())
+
+
+def test_emoji_and_chinese_land_in_every_text_of_a_trade(settings: Settings, land: Any) -> None:
+    model = PAYLOADS["orders"]
+    (lines,) = (item for item in model.fields if item.members)
+    texts = {item.name: ODD for item in model.fields if item.kind == "text"}
+    record = trade(1, **texts)
+    line_texts = {member.name: ODD for member in lines.members if member.kind == "text"}
+    record["orders"]["order"][0] |= line_texts
+    result = land(top(record))
+    (landed,) = read_batch(settings, result[-1])
+    assert {name: landed[name] for name in texts} == texts
+    assert {name: landed["orders"][0][name] for name in line_texts} == line_texts
+
+
+def test_a_trade_of_ten_thousand_lines_is_one_record(settings: Settings, land: Any) -> None:
+    record = trade(1)
+    (line,) = record["orders"]["order"]
+    record["orders"]["order"] = [{**line, "oid": str(10**18 + n)} for n in range(10_000)]
+    result = land(top(record))
+    (landed,) = read_batch(settings, result[-1])
+    assert [one["oid"] for one in landed["orders"]] == [str(10**18 + n) for n in range(10_000)]
+
+
+def test_a_trade_updated_twice_within_a_second_lands_in_both_versions(
+    settings: Settings, land: Any
+) -> None:
+    first = land(top(trade(1, payment="10.00")))
+    second = land(top(trade(1, payment="9.00")))
+    found = [next(read_batch(settings, one[-1])) for one in (first, second)]
+    assert [one["payment"] for one in found] == ["10.00", "9.00"]
+    assert found[0]["modified"] == found[1]["modified"]
+    assert first[-1].batch_id != second[-1].batch_id
+
+
+def test_a_trade_without_a_buyer_is_put_aside_by_name(settings: Settings, land: Any) -> None:
+    result = land(top(trade(1), trade(2, buyer_open_uid="")))
+    assert result[-1].record_count == 1
+    (aside,) = quarantined(settings, result[-1])
+    assert aside["_reasons"] == ["buyer_open_uid: required, but missing"]
+
+
+@pytest.mark.parametrize("code", [30, 31])
+def test_a_machine_whose_clock_is_wrong_is_told_so(land: Any, code: int) -> None:
+    source = TaobaoTop(client_for(lambda _: refusal(code, "isv.invalid-timestamp")), FixedClock())
+    with pytest.raises(AuthenticationFailed, match="set this machine's clock"):
+        land(source).raise_if_failed()
+
+
+@pytest.mark.parametrize("name", ["total_fee", "receiver_city", "num"])
+def test_a_vanished_field_that_nothing_needs_leaves_the_trade(
+    settings: Settings, land: Any, name: str
+) -> None:
+    record = trade(1)
+    record.pop(name, None)
+    result = land(top(record))
+    (landed,) = read_batch(settings, result[-1])
+    assert name not in landed

@@ -247,7 +247,7 @@ def test_bad_orders_are_quarantined_by_name_and_new_fields_are_counted(
     }
     assert reasons == {
         first: ["pay_amount: more than two decimals"],
-        second: ["order_status: the value is not a documented status"],
+        second: ["order_status: '9' is not a documented status"],
         third: ["created_time: required, but missing"],
         fourth: ["item_list.goods_count: not a number"],
     }

@@ -1,5 +1,6 @@
 """A canary's phone number and address come in through every door and are found nowhere."""
 
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -156,6 +157,98 @@ def test_no_api_record_carries_a_contact_into_landing(
     assert_no_canary(settings, caplog.text, *lines, repr(result))
     assert "王小明".encode() not in readable_bytes(settings.data_dir)
     assert "中山路1号".encode() not in readable_bytes(settings.data_dir)
+
+
+NAME, STREET = "王小明", "上海市浦东新区世纪大道100号5*201室"
+PERSON = {"receiver_name": NAME, "receiver_address": STREET, "receiver_mobile": "138****1111"}
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"receiver": PERSON},
+        {"delivery": {"to": [PERSON]}},
+        {"parcels": [{"no": 1}, {"no": 2, "consigneeName": NAME}]},
+        {"delivery": json.dumps(PERSON, ensure_ascii=False)},
+        {"delivery": {"raw": json.dumps(PERSON, ensure_ascii=False)}},
+        {"buyer": {"name": NAME}},
+        {"buyer_info": {"name": NAME}},
+        {"delivery": {"收货人": NAME}},
+        {"receiver": NAME},
+        {"recipientAddr": STREET},
+    ],
+)
+def test_a_new_member_about_people_is_no_plain_text_wherever_it_stands(
+    settings: Settings,
+    shop: Shop,
+    vault: Vault,
+    clock: FixedClock,
+    window: Window,
+    unknown: dict[str, Any],
+) -> None:
+    nested = flat(2)
+    nested["orders"][0] |= unknown
+    refused = flat(3, payment="12.345", **unknown)
+    refused_nested = flat(4, payment="12.345")
+    refused_nested["orders"][0] |= unknown
+    source = Scripted([flat(1, **unknown), nested, refused, refused_nested])
+    result = land_stream(
+        settings, shop, "orders", no_credentials, clock, window, vault, "n", lambda _: None,
+        source=source,
+    )  # fmt: skip
+    (batch,) = result
+    assert (batch.record_count, batch.quarantined_count) == (2, 2)
+    (name,) = unknown
+    first, second = read_batch(settings, batch)
+    for record in (first, second["orders"][0]):
+        assert record[f"{name}_masked"] == "***"
+        assert NAME in vault.reveal(record[f"{name}_ref"]) or STREET in vault.reveal(
+            record[f"{name}_ref"]
+        )
+    vault.close()
+    content = readable_bytes(settings.data_dir)
+    for text in (NAME, STREET):
+        assert text.encode() not in content
+        assert json.dumps(text).encode() not in content
+
+
+def test_a_starred_address_and_name_are_contacts_like_others(
+    settings: Settings, shop: Shop, vault: Vault, clock: FixedClock, window: Window
+) -> None:
+    source = Scripted([flat(1, receiver_address=STREET, receiver_name=f"{NAME}*")])
+    (batch,) = land_stream(
+        settings, shop, "orders", no_credentials, clock, window, vault, "n", lambda _: None,
+        source=source,
+    )  # fmt: skip
+    (record,) = read_batch(settings, batch)
+    assert vault.reveal(record["receiver_address_ref"]) == STREET
+    assert record["receiver_address_masked"] == "***"
+    assert vault.reveal(record["receiver_name_ref"]) == f"{NAME}*"
+
+
+@pytest.mark.parametrize(
+    "status", ["Zhang San", "zhangsan", "王小明", "320102199001011234", "1380000"]
+)
+def test_a_refused_status_shows_no_person(
+    settings: Settings,
+    shop: Shop,
+    vault: Vault,
+    clock: FixedClock,
+    window: Window,
+    caplog: pytest.LogCaptureFixture,
+    status: str,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    (batch,) = land_stream(
+        settings, shop, "orders", no_credentials, clock, window, vault, "n", lambda _: None,
+        source=Scripted([flat(1, status=status)]),
+    )  # fmt: skip
+    (aside,) = quarantined(settings, batch)
+    assert aside["_reasons"] == [
+        f"status: *** ({len(status)} characters) is not a documented status"
+    ]
+    assert vault.unseal(aside["status_sealed"]) == status
+    assert status.encode() not in readable_bytes(settings.data_dir) + caplog.text.encode()
 
 
 def test_a_defect_keeps_its_text_sealed(

@@ -12,6 +12,7 @@ from regulars.records import Window
 from regulars.settings import Settings
 from regulars.shops import Shop
 from regulars.sources.taobao_top import DEPTH_DAYS
+from regulars.sources.windows import cut
 
 FIRST = date(2017, 10, 1)
 SUNDAY = date(2017, 12, 31)
@@ -67,10 +68,35 @@ def test_what_the_platform_gives_no_more_is_named_and_not_asked(settings: Settin
     shop = demo_shop(api_from=FIRST)
     land(settings, shop, days(shop, 20, 100))
     asked = plan(settings, shop, read=100, until=101)
-    reachable = days(shop, 0, 101 - DEPTH_DAYS).end
+    # A window is asked from the shop's overlap before its start on.
+    overlap = timedelta(minutes=shop.overlap_minutes)
+    reachable = days(shop, 0, 101 - DEPTH_DAYS).end + overlap
     assert asked.refilled == (Window(reachable, days(shop, 0, 20).end),)
     assert asked.lost == (Window(days(shop, 0, 1).start, reachable),)
     assert asked.windows == (*asked.refilled, days(shop, 100, 101))
+
+
+@pytest.mark.parametrize("minutes", [0, 60, 7 * 24 * 60])
+def test_what_is_asked_again_lies_within_the_depth_with_the_shops_overlap(
+    settings: Settings, minutes: int
+) -> None:
+    shop = demo_shop(api_from=FIRST, overlap_minutes=minutes)
+    land(settings, shop, days(shop, 25, 100))
+    now = days(shop, 0, 101).end
+    (refilled,) = plan(settings, shop, read=100, until=101).refilled
+    first, *_ = cut(shop, refilled, now, timedelta(days=1))
+    assert first.start == now - timedelta(days=DEPTH_DAYS)
+
+
+def test_an_open_source_may_know_its_depth_better(settings: Settings) -> None:
+    shop = demo_shop(api_from=FIRST, overlap_minutes=0)
+    land(settings, shop, days(shop, 20, 100))
+    end = days(shop, 0, 101).end
+    asked = plan_windows(
+        settings, shop, "orders", mark=days(shop, 0, 100).end, end=end,
+        day=FIRST + timedelta(days=100), now=end, depth=90,
+    )  # fmt: skip
+    assert asked.refilled[0].start == end - timedelta(days=90)
 
 
 @pytest.mark.parametrize(("offset", "sweeps"), [(0, True), (1, False), (6, False), (7, True)])

@@ -59,6 +59,7 @@ def client_for(
     credentials: JdCredentials = CREDENTIALS,
     policy: RetryPolicy | None = None,
     machine_now: Callable[[], datetime] = lambda: MACHINE_NOW,
+    remember: Callable[[Token], None] = lambda _: None,
 ) -> JdClient:
     """A client whose calls ``answer`` answers: a JSON object, a response, or an exception."""
 
@@ -73,6 +74,7 @@ def client_for(
 
     return JdClient(
         credentials,
+        remember=remember,
         transport=httpx.MockTransport(handle),
         sleep=sleeper or Sleeper(),
         machine_now=machine_now,

@@ -10,7 +10,7 @@ import httpx
 
 from regulars.sources.calling import RetryPolicy
 from regulars.sources.pdd_open.auth import PddCredentials
-from regulars.sources.pdd_open.client import RESPONSE_KEYS, PddClient
+from regulars.sources.pdd_open.client import RESPONSE_KEYS, PddClient, RenewedTokens
 from tests.sources.gateway import Answer, Sleeper
 
 CREDENTIALS = PddCredentials(
@@ -52,6 +52,7 @@ def client_for(
     credentials: PddCredentials = CREDENTIALS,
     policy: RetryPolicy | None = None,
     elapsed: Callable[[], float] | None = None,
+    remember: Callable[[RenewedTokens], None] = lambda _: None,
 ) -> PddClient:
     """A client whose calls ``answer`` answers: a JSON object, a response, or an exception."""
 
@@ -65,6 +66,7 @@ def client_for(
 
     return PddClient(
         credentials,
+        remember=remember,
         transport=httpx.MockTransport(handle),
         sleep=sleeper or Sleeper(),
         elapsed=elapsed or Still(),

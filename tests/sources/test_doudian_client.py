@@ -199,6 +199,15 @@ def test_an_expired_token_is_refreshed_once_and_the_call_goes_on(sub_code: str) 
     assert kept == [Tokens("new-token", "next-refresh")]
 
 
+def test_a_new_pair_is_told_before_anything_else_can_fail() -> None:
+    kept: list[dict[str, str]] = []
+    script = Script(EXPIRED, tokens("new-token"), httpx.ConnectError("gone", request=REQUEST))
+    client = client_for(script, remember=lambda pair: kept.append(pair.as_extra()))
+    with pytest.raises(SourceUnavailable):
+        client.call(ORDERS, {})
+    assert kept == [{"access_token": "new-token", "refresh_token": "next-refresh"}]
+
+
 def test_the_next_renewal_uses_the_new_refresh_token() -> None:
     script = Script(EXPIRED, tokens("b"), GOOD, EXPIRED, tokens("c"), GOOD)
     client = client_for(script)

@@ -286,8 +286,12 @@ def test_a_detail_that_cannot_be_read_costs_its_refund_only(answer: Any) -> None
     records = [aftersale(n, START + n, refund_status=3) for n in (2, 1)]
     gateway = ListGateway(records, "items")
     gateway.details = lambda number: answer if number == str(ID + 1) else detail(2, 5)
-    defects = {one.defect is not None for one in read(gateway, "refunds")}
-    assert defects == {True, False}
+    good_one, bad_one = sorted(read(gateway, "refunds"), key=lambda one: one.defect is not None)
+    assert (good_one.defect, good_one.key) == (None, "")
+    assert "its detail could not be read" in str(bad_one.defect)
+    # What the list told of it is kept, and it is known by its number when it is asked for again.
+    assert bad_one.payload["refund_status"] == 3
+    assert bad_one.key == f"aftersale_id {ID + 1}"
 
 
 def test_details_that_all_fail_end_the_window() -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from regulars.sources.file.inbox import TAKEN, Drop, find_strays, take_drops
 
 STREAMS = ("orders", "stores")
@@ -120,3 +122,38 @@ def test_strays_are_named_with_their_reason(tmp_path: Path) -> None:
         "shop/stores/a.xls is neither .csv, .parquet nor .xlsx",
     ]
     assert take(tmp_path) == []
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_an_ok_file_speaks_for_no_later_file_wherever_the_deletion_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    drop(tmp_path, "a.csv")
+    drop(tmp_path, "a.csv.ok", "abc123")
+    (taken,) = take(tmp_path)
+    unlinked: list[Path] = []
+    unlink = Path.unlink
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if len(unlinked) == kept:
+            raise KeyboardInterrupt
+        unlinked.append(path)
+        unlink(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        if kept < 2:
+            with pytest.raises(KeyboardInterrupt):
+                taken.finish()
+        else:
+            taken.finish()
+    # A later file of the same name, half written.
+    later = drop(tmp_path, "a.csv", "store_id\n")
+    with later.open("a"):
+        left = take(tmp_path)
+    # Before its deletion the first one is found again, and still has to be what it said.
+    assert [one.expected_sha256 for one in left] == ["abc123"][kept:]
+    assert later.exists()
+    for one in left:
+        one.finish()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.csv"]

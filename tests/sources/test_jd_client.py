@@ -143,6 +143,22 @@ def test_a_refused_renewal_says_that_the_app_must_be_authorised(answer: Answer) 
     assert "the-refresh" not in str(caught.value)
 
 
+def test_a_renewed_token_is_told_before_anything_else_can_fail() -> None:
+    kept: list[dict[str, str]] = []
+    script = Script(refusal(19), RENEWED, httpx.ConnectError("gone", request=REQUEST))
+    client = client_for(script, remember=lambda token: kept.append(token.as_extra()))
+    with pytest.raises(SourceUnavailable):
+        client.call(METHOD, {})
+    expires_at = MACHINE_NOW + timedelta(days=365)
+    assert kept == [
+        {
+            "access_token": "new-token",
+            "refresh_token": "new-refresh",
+            "token_expires_at": expires_at.isoformat(),
+        }
+    ]
+
+
 def test_a_token_is_renewed_once_in_a_run() -> None:
     script = Script(refusal(19), RENEWED, refusal(19))
     client = client_for(script)

@@ -110,7 +110,18 @@ def test_an_amount_that_cannot_be_read_is_a_defect_and_the_others_come() -> None
 
     first, second = read(answer)
     assert "errorCode 500" in str(first.defect)
+    # Its fields are kept, and it is known by its number when it is asked for again.
+    assert (first.payload["status"], first.key) == (13, "serviceId 1")
+    assert second.key == ""
     assert (second.defect, second.payload["actualRefundAmount"]) == (None, "12.30")
+
+
+def test_amounts_that_all_fail_end_the_window() -> None:
+    gateway = Services(*(done(number, "2017-10-02 10:00:00") for number in range(1, 31)))
+    gateway.verdict = {"success": False, "errorCode": "500"}
+    with pytest.raises(SourceUnavailable, match="errorCode 500"):
+        read(gateway)
+    assert len(set(gateway.details)) == 12
 
 
 def test_an_amount_that_the_list_tells_may_be_refused() -> None:

@@ -212,6 +212,15 @@ def test_an_expired_token_is_renewed_once_and_used_from_then_on(code: int) -> No
     assert "token-2" not in repr(client.renewed)
 
 
+def test_renewed_tokens_are_told_before_anything_else_can_fail() -> None:
+    kept: list[dict[str, str]] = []
+    script = Script(refusal(10019), TOKENS, httpx.ConnectError("gone", request=REQUEST))
+    client = client_for(script, remember=lambda pair: kept.append(pair.as_extra()))
+    with pytest.raises(SourceUnavailable):
+        client.call(ORDERS, {"page": 1})
+    assert kept == [{"access_token": "token-2", "refresh_token": "refresh-2"}]
+
+
 def test_a_renewed_token_that_served_may_be_renewed_again() -> None:
     again = envelope(REFRESH, {"access_token": "token-3"})
     script = Script(refusal(10019), TOKENS, GOOD, refusal(10019), again, GOOD)

@@ -24,6 +24,7 @@ from regulars.sandbox.platforms.shopify import (
     orders,
 )
 from regulars.sandbox.platforms.shopify.orders import is_foreign, is_guest
+from regulars.sources import depth_days, depth_of
 from regulars.sources.calling import RetryPolicy
 from regulars.sources.shopify_admin import queries, streams
 from regulars.sources.shopify_admin.payload import ORDERS, REFUNDS
@@ -414,7 +415,12 @@ def test_the_parts_of_an_order_with_many_refunds_are_all_read(
     assert len(records) == 30  # twenty-five first, then asked for again
     monkeypatch.setitem(orders._ORDER, "refunds", lambda one: many * 10)
     records = list(shop.source._refunds.of_orders([f"gid://shopify/Order/{row.order}"]))
-    assert [r.defect for r in records if r.defect] == ["250 refunds or more: not all listed"]
+    (bad,) = [r for r in records if r.defect]
+    assert bad.defect == "250 refunds or more: not all listed"
+    # The platform's list has no cursor: to ask for the window again would never find more.
+    assert bad.is_final
+    assert bad.payload == {"order_id": str(row.order)}
+    assert len(records) == 251  # those that it lists come all the same
 
 
 def test_lists_that_do_not_come_whole_are_read_after_the_order(
@@ -499,3 +505,30 @@ def test_an_unknown_stream_is_refused(shop: MemoryShop) -> None:
 
 def test_no_token_stands_in_any_record(shop: MemoryShop) -> None:
     assert "shpat" not in json.dumps([dict(one.payload) for one in shop.read()])
+
+
+# --- depth --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scopes", "days"), [(("read_orders",), 59), (("read_orders", "read_all_orders"), None)]
+)
+def test_how_far_back_may_be_asked_is_told_by_the_apps_scopes(
+    book: OrderBook, scopes: tuple[str, ...], days: int | None
+) -> None:
+    shop = MemoryShop(book, scopes=scopes)
+    assert depth_of(shop.source) == days
+    # Said once, however often it is asked.
+    assert (depth_of(shop.source), shop.queries.count("ReadScopes")) == (days, 1)
+    assert depth_days("shopify_admin") is None
+
+
+def test_the_oldest_window_that_is_planned_is_not_refused(book: OrderBook) -> None:
+    shop = MemoryShop(book, scopes=("read_orders",))
+    days = depth_of(shop.source)
+    assert days is not None
+    start = shop.now() - timedelta(days=days)
+    shop.read("orders", Window(start, start + timedelta(hours=1)))
+    early = start - timedelta(days=1, seconds=1)
+    with pytest.raises(SourceError, match="60 days"):
+        shop.read("orders", Window(early, early + timedelta(hours=1)))

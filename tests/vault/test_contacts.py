@@ -1,8 +1,17 @@
 """Normal forms, masked forms, and contacts that stand in the middle of a text."""
 
+from typing import Any
+
 import pytest
 
-from regulars.vault.contacts import holds_contact, is_masked, mask, mask_in_text, normalise
+from regulars.vault.contacts import (
+    holds_contact,
+    is_contact,
+    is_masked,
+    mask,
+    mask_in_text,
+    normalise,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,10 +62,72 @@ def test_masked_forms(kind: str, normal: str, masked: str) -> None:
 
 
 def test_a_star_alone_does_not_make_a_value_masked() -> None:
-    assert is_masked("138****1111")
-    assert is_masked("z***@example.com")
-    assert not is_masked("13800001111*")
-    assert not is_masked("13800001111")
+    assert is_masked("phone", "138****1111")
+    assert is_masked("email", "z***@example.com")
+    assert not is_masked("phone", "13800001111*")
+    assert not is_masked("phone", "13800001111")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("phone", "*******0926"),
+        ("phone", "1********26"),
+        ("phone", "+86 138****1111"),
+        ("phone", "010-****5678"),
+        ("email", "***@example.com"),
+        ("name", "张*"),
+        ("name", "*三"),
+        ("name", "张*三"),
+        ("name", "张**"),
+        ("name", "阿**明"),
+        ("name", "t**8"),
+        ("address", "上海市浦东新区**路*幢***室"),
+        ("other", "138****1111"),
+        ("other", "上海市浦东新区***"),
+    ],
+)
+def test_a_platforms_mask_is_believed(kind: Any, value: str) -> None:
+    assert is_masked(kind, value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("address", "上海市浦东新区世纪大道100号5*201室"),
+        ("address", "*中山路1号"),
+        ("name", "王小明*"),
+        ("name", "*王小明"),
+        ("name", "20000000*001 **"),
+        ("phone", "1380000*111"),
+        ("phone", "02150001111 ***"),
+        ("phone", "张三***"),
+        ("email", "zhang*@example.com"),
+        ("email", "zhangsan@example.com **"),
+        ("other", "中山路1号*"),
+        ("other", '{"receiver_name": "张三", "receiver_mobile": "138****1111"}'),
+        ("other", '["138****1111", "张三"]'),
+    ],
+)
+def test_a_star_that_somebody_wrote_is_no_mask(kind: Any, value: str) -> None:
+    assert not is_masked(kind, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("13800001111", True),
+        ("+86 138-0000-1111", True),
+        ("8613800001111", True),
+        ("z@example.com", True),
+        ("12800001111", False),
+        ("138000011110", False),
+        ("id 13800001111", False),
+        ("AAH13800001111", False),
+    ],
+)
+def test_a_contact_is_one_when_it_is_nothing_else(text: str, is_one: bool) -> None:
+    assert is_contact(text) is is_one
 
 
 @pytest.mark.parametrize(

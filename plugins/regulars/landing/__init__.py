@@ -20,7 +20,7 @@ from regulars.landing.results import (
     merge_results,
     span_text,
 )
-from regulars.landing.streams import land_stream
+from regulars.landing.streams import land_stream, open_shop
 
 __all__ = [
     "LandingFailure",
@@ -31,6 +31,7 @@ __all__ = [
     "landing_gaps",
     "list_batches",
     "merge_results",
+    "open_shop",
     "read_batch",
     "remove_debris",
     "span_text",

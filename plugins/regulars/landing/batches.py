@@ -141,6 +141,8 @@ class BatchWriter:
         self.key_id: str | None = None
         self.unread_count = 0
         """Places that the source could not read; set it before :meth:`commit`."""
+        self.given_up_count = 0
+        """Places that it could not read the second time either; set it before :meth:`commit`."""
         self.was_known = False
         """Whether :meth:`commit` found an equal batch that had landed before."""
         with landing_errors(self._folder):
@@ -253,6 +255,7 @@ class BatchWriter:
             quarantined_count=self.quarantined_count,
             quarantine_reasons=dict(sorted(self._reasons.items())),
             unread_count=self.unread_count,
+            given_up_count=self.given_up_count,
             unknown_fields=dict(sorted(self._unknown.items())),
             key_id=self.key_id,
             extracted_at=origin.extracted_at,

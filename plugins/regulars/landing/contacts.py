@@ -9,22 +9,31 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from regulars.sources.payloads import PayloadModel, as_text
 from regulars.vault import ContactKind, ContactRef, Vault, is_masked
 from regulars.vault.contacts import holds_contact
 
 _CONTACT_NAME = re.compile(
-    r"phone|mobile|e?mail|address|wechat|whatsapp|receiver_|consignee|id_?card|nick|alipay"
-    r"|手机|电话|邮箱|地址|收货人|姓名|微信|旺旺|会员名|支付宝账号|身份证",
+    r"phone|mobile|e?mail|addr|wechat|whatsapp|receiver|recipient|consignee"
+    r"|contact|id_?card|passport|nick|alipay|(?:full|first|last|real)_?name"
+    r"|(?:buyer|customer|member|user|payer|sender|person|owner|guest)[a-z_]*[.]?name"
+    r"|手机|电话|邮箱|地址|收货人|收件人|姓名|微信|旺旺|会员名|支付宝账号|身份证",
     re.IGNORECASE,
 )
-# What a refused value may look like to be shown in quarantine: words, numbers, points in time.
-_SHOWABLE = re.compile(r"[A-Za-z][A-Za-z_ \-]{0,40}|[-+0-9.,:/ TZeE¥￥元]{1,40}")
+# Names of members in a text that is, or holds, an object; escaped where a text stands in a text.
+_MEMBER_NAME = re.compile(r'\\*"([^"\\]{1,200})\\*"\s*:')
+# What a refused value may look like to be shown in quarantine: codes, amounts, points in time.
+_SHOWABLE = re.compile(r"[A-Z_0-9]{1,40}|[-+0-9.,:/ TZeE¥￥元]{1,40}")
+_NUMBER = re.compile(r"\d{7}")
 
 
-def contact_keys(name: str, value: str, refs: Mapping[str, ContactRef]) -> dict[str, str]:
+def contact_keys(
+    name: str, kind: ContactKind, value: str, refs: Mapping[str, ContactRef]
+) -> dict[str, str]:
     """What stands in a record instead of the contact ``value`` of the field ``name``."""
-    if is_masked(value):
+    if is_masked(kind, value):
         return {f"{name}_masked": value}
     ref = refs.get(value)
     if ref is None:  # nothing but blanks and punctuation
@@ -38,7 +47,7 @@ def contact_keys(name: str, value: str, refs: Mapping[str, ContactRef]) -> dict[
 
 def tokenise_plain(vault: Vault, kind: ContactKind, values: Iterable[str]) -> dict[str, ContactRef]:
     """References of the values that no platform has masked, by value."""
-    return vault.tokenise(kind, [value for value in values if not is_masked(value)])
+    return vault.tokenise(kind, [value for value in values if not is_masked(kind, value)])
 
 
 def safe_name(model: PayloadModel, name: str) -> str:
@@ -49,8 +58,35 @@ def safe_name(model: PayloadModel, name: str) -> str:
 
 
 def looks_like_contact(name: str, text: str) -> bool:
-    """Whether an unknown field must be taken for a contact."""
-    return _CONTACT_NAME.search(name) is not None or holds_contact(text)
+    """Whether an unknown field must be taken for a contact.
+
+    It is one by its name, by its content, or by the name of any member inside it.
+    """
+    return _CONTACT_NAME.search(name) is not None or holds_contact(text) or _has_person(name, text)
+
+
+def _has_person(name: str, text: str) -> bool:
+    """Whether ``text`` is an object, or holds one, with a member named like a contact."""
+    if "{" not in text:
+        return False
+    waiting: list[tuple[str, Any]] = [(name, text)]
+    while waiting:
+        outer, value = waiting.pop()
+        if isinstance(value, dict):
+            # With the outer name before it: a buyer's name is called name.
+            if any(_CONTACT_NAME.search(f"{outer}.{member}") for member in value):
+                return True
+            waiting += value.items()
+        elif isinstance(value, list):
+            waiting += [(outer, one) for one in value]
+        elif isinstance(value, str) and "{" in value:
+            try:
+                waiting.append((outer, orjson.loads(value)))
+            except orjson.JSONDecodeError:
+                names = _MEMBER_NAME.findall(value)
+                if any(_CONTACT_NAME.search(f"{outer}.{member}") for member in names):
+                    return True
+    return False
 
 
 def plain_text(value: Any) -> str | None:
@@ -70,7 +106,7 @@ def unknown_keys(model: PayloadModel, name: str, value: Any, vault: Vault) -> di
         return {}
     safe = safe_name(model, name)
     if looks_like_contact(name, text):
-        return contact_keys(safe, text, tokenise_plain(vault, "other", [text]))
+        return contact_keys(safe, "other", text, tokenise_plain(vault, "other", [text]))
     return {safe: text}
 
 
@@ -83,7 +119,7 @@ def quarantine_payload(
         model: the stream's model.
         record: the record as the source gave it.
         refused: names of the fields that were refused; what stands in them may be anything, so
-            it is shown only when it looks like a word, a number or a point in time.
+            it is shown only when it looks like a code, an amount or a point in time.
         vault: where contacts go.
     """
     refused = frozenset(refused)
@@ -93,12 +129,21 @@ def quarantine_payload(
         if text is None:
             continue
         if name in model.contacts:
-            refs = tokenise_plain(vault, model.contacts[name], [text])
-            payload.update(contact_keys(name, text, refs))
+            kind = model.contacts[name]
+            payload.update(contact_keys(name, kind, text, tokenise_plain(vault, kind, [text])))
         elif name not in model.names:
             payload.update(unknown_keys(model, name, value, vault))
-        elif holds_contact(text) or (name in refused and not _SHOWABLE.fullmatch(text)):
+        elif (
+            holds_contact(text)
+            or _has_person(name, text)
+            or (name in refused and not _is_showable(text))
+        ):
             payload[f"{name}_sealed"] = vault.seal(text)
         else:
             payload[name] = text
     return payload
+
+
+def _is_showable(text: str) -> bool:
+    """Whether a refused value may be shown: no number that somebody could be called or known by."""
+    return _SHOWABLE.fullmatch(text) is not None and _NUMBER.search(text) is None

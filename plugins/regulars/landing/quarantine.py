@@ -35,7 +35,8 @@ from regulars.vault import Vault
 ERASED_NOTE = "_erased"
 """Marks the line of a record whose content an erasure took."""
 
-_META = frozenset({"_line", "_reasons", "_key_id", "_position", "_sealed", ERASED_NOTE})
+_PLACE = ("_position", "_record", "_sealed")
+_META = frozenset({"_line", "_reasons", "_key_id", *_PLACE, ERASED_NOTE})
 _CONTACT_PARTS = ("_ref", "_hash", "_masked")
 
 
@@ -98,7 +99,7 @@ def quarantined_records(settings: Settings, batch: BatchManifest) -> Iterator[Qu
             line=record["_line"],
             reasons=tuple(record["_reasons"]),
             payload={name: value for name, value in record.items() if name not in _META}
-            | {name: record[name] for name in ("_position", "_sealed") if name in record},
+            | {name: record[name] for name in _PLACE if name in record},
             released_as=note["batch_id"] if note else record.get(ERASED_NOTE),
         )
 
@@ -106,6 +107,16 @@ def quarantined_records(settings: Settings, batch: BatchManifest) -> Iterator[Qu
 def waiting_count(settings: Settings, batch: BatchManifest) -> int:
     """How many of a batch's quarantined records have not been released."""
     return batch.quarantined_count - len(read_notes(settings, batch))
+
+
+def refused_count(settings: Settings, batch: BatchManifest) -> int:
+    """How many records of a batch wait because of what is in them.
+
+    Those that the platform did not give are no sign that its data has become worse: the window
+    was asked again for them, or they were given up by name.
+    """
+    missed = batch.unread_count + batch.given_up_count
+    return max(0, waiting_count(settings, batch) - missed)
 
 
 def release(
@@ -189,7 +200,7 @@ def _restored(
     tokens: dict[str, Any] = {}
     for name, value in payload.items():
         sealed = name.removesuffix("_sealed")
-        if name == "_position":
+        if name in ("_position", "_record"):
             continue
         if name == "_sealed":
             record.update(json.loads(vault.unseal(value), parse_float=str))

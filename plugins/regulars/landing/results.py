@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from regulars.errors import QuarantineExceeded, RegularsError, SourceError
+from regulars.errors import REFUSALS, QuarantineExceeded, RegularsError, SourceError
 from regulars.records import BatchManifest, Window
 from regulars.shops import Shop
 from regulars.sources import quarantine_share
@@ -67,15 +67,23 @@ class LandingResult(Sequence[BatchManifest]):
     def __iter__(self) -> Iterator[BatchManifest]:
         return iter(self.batches)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the platform refuses further calls, too: the day's quota is gone, or the key."""
+        return any(isinstance(failure.error, REFUSALS) for failure in self.failures)
+
     def raise_if_failed(self) -> None:
-        """Raise the first failure, when there is one.
+        """Raise the first failure, or the first refusal of every call, when there is one.
 
         Raises:
             RegularsError: the failure's own error; further ones are counted in its text.
         """
         if not self.failures:
             return
-        first, *more = self.failures
+        # A refusal of every call says more than what failed beside it.
+        first, *more = sorted(
+            self.failures, key=lambda failure: not isinstance(failure.error, REFUSALS)
+        )
         if not more:
             raise first.error
         names = "; ".join(f"{one.stream} {one.what}" for one in more[:5])

@@ -3,24 +3,25 @@
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 
 from regulars.clock import Clock
 from regulars.credentials import CredentialsProvider
 from regulars.errors import (
-    AuthenticationFailed,
+    REFUSALS,
     ConfigError,
-    QuotaExhausted,
     SourceError,
     SourceUnavailable,
 )
 from regulars.landing.batches import BatchWriter, Origin, Place, remove_debris
+from regulars.landing.defects import EarlierDefects
 from regulars.landing.results import LandingFailure, LandingResult, span_text
 from regulars.landing.writing import write_records
 from regulars.progress import report
 from regulars.records import BatchManifest, Window
 from regulars.settings import Settings
 from regulars.shops import Shop
-from regulars.sources import ApiSource, open_source, renewed_extra
+from regulars.sources import ApiSource, open_source
 from regulars.vault import Vault
 
 _UNAVAILABLE_IN_A_ROW = 2
@@ -59,7 +60,8 @@ def land_stream(
         run_id: the night's run, for names of unfinished files.
         progress: told one line per batch.
         source: an open source to use instead of the shop's own; it is not closed.
-        keep_tokens: told the connection and the tokens that the platform renewed on the way.
+        keep_tokens: told the connection and the tokens that the platform renews on the way, the
+            moment it does; not used with a source that was opened elsewhere.
 
     Raises:
         ConfigError: shop or connection are not complete.
@@ -68,20 +70,37 @@ def land_stream(
     """
     if source is not None:
         return _Landing(settings, shop, stream, clock, vault, run_id, progress, source).run(window)
+    with closing(open_shop(shop, credentials_provider, clock, keep_tokens)) as opened:
+        return _Landing(settings, shop, stream, clock, vault, run_id, progress, opened).run(window)
+
+
+def open_shop(
+    shop: Shop,
+    credentials_provider: CredentialsProvider,
+    clock: Clock,
+    keep_tokens: Callable[[str, Mapping[str, str]], None] | None = None,
+) -> ApiSource:
+    """A shop's source with its connection; close it.
+
+    Args:
+        shop: whose source it is.
+        credentials_provider: gives the shop's connection.
+        clock: how far the source's present has come.
+        keep_tokens: told the connection and the tokens that the platform renews, at once.
+
+    Raises:
+        ConfigError: shop or connection are not complete.
+    """
     if shop.connection is None:
         raise ConfigError(
             "the shop has no connection",
             where=f"config/shops.yml, shop {shop.shop}",
             next_step="name an Airflow Connection under `connection`",
         )
-    with closing(open_source(shop, credentials_provider(shop.connection), clock)) as opened:
-        landing = _Landing(settings, shop, stream, clock, vault, run_id, progress, opened)
-        try:
-            return landing.run(window)
-        finally:
-            renewed = renewed_extra(opened)
-            if renewed and keep_tokens is not None:
-                keep_tokens(shop.connection, renewed)
+    credentials = credentials_provider(shop.connection)
+    if keep_tokens is None:
+        return open_source(shop, credentials, clock)
+    return open_source(shop, credentials, clock, partial(keep_tokens, shop.connection))
 
 
 class _Landing:
@@ -124,8 +143,7 @@ class _Landing:
             except SourceError as error:
                 self._fail(piece, error)
                 in_a_row = in_a_row + 1 if isinstance(error, SourceUnavailable) else 0
-                ends = isinstance(error, AuthenticationFailed | QuotaExhausted)
-                if ends or in_a_row >= _UNAVAILABLE_IN_A_ROW:
+                if isinstance(error, REFUSALS) or in_a_row >= _UNAVAILABLE_IN_A_ROW:
                     hopeless = error
         return LandingResult(
             tuple(self._batches.values()),
@@ -143,15 +161,17 @@ class _Landing:
         with BatchWriter(self._settings, place, self._run_id) as writer:
             records = self._source.iter_records(shop, stream, piece)
             model = self._source.payload_model(stream)
-            unreadable = write_records(writer, model, self._vault, records)
-            writer.unread_count = unreadable
+            earlier = EarlierDefects(self._settings, shop, stream, piece, origin.extracted_at)
+            write_records(writer, model, self._vault, records, earlier.include)
             manifest = writer.commit(origin)
+            unreadable = writer.unread_count
         if writer.was_known:
             self._known.add(manifest.batch_id)
         self._batches[manifest.batch_id] = manifest
         self._progress(
             f"{place}: {manifest.record_count} records"
             + (f", {manifest.quarantined_count} quarantined" * bool(manifest.quarantined_count))
+            + (f", {manifest.given_up_count} of them given up" * bool(manifest.given_up_count))
         )
         if unreadable:
             error = SourceUnavailable(

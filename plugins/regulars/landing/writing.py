@@ -7,8 +7,9 @@ about two microseconds, and only refused ones become Python objects.
 
 import gc
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice, repeat
 from typing import Any
 
@@ -36,23 +37,38 @@ _RECORDS_AT_ONCE = 100
 _CONTACTS_AT_ONCE = 500
 _REMEMBERED = 100_000
 
+GIVEN_UP = "given up: asked again in vain"
+"""Ends the reason of what could not be read the second time either."""
+
 ColumnTexts = tuple[list[str], list[bool], list[bool]]
 """Of each distinct value: its piece of the line, whether it is refused, whether it was hashed."""
 
 
 def write_records(
-    writer: BatchWriter, model: PayloadModel, vault: Vault, records: Iterable[RawRecord]
-) -> int:
-    """Check and write records, numbered from 1; how many are to be asked for again."""
+    writer: BatchWriter,
+    model: PayloadModel,
+    vault: Vault,
+    records: Iterable[RawRecord],
+    was_defective: Callable[[RawRecord], bool] = lambda _: False,
+) -> None:
+    """Check and write records, numbered from 1; the writer counts those that were not readable.
+
+    Args:
+        writer: the open batch.
+        model: the stream's model.
+        vault: where contacts go.
+        records: as the source gives them.
+        was_defective: whether a record that could not be read had been asked for before, in vain:
+            then it is given up, else its window is to be asked again.
+    """
     numbered = enumerate(records, start=1)
-    unreadable = 0
     while True:
         size = _RECORDS_AT_ONCE if writer.key_id is None else _CONTACTS_AT_ONCE
         with _no_search_for_cycles():
             part = list(islice(numbered, size))
-            unreadable += _write_part(writer, model, vault, part)
+            _write_part(writer, model, vault, part, was_defective)
         if not part:
-            return unreadable
+            return
 
 
 @contextmanager
@@ -68,21 +84,30 @@ def _no_search_for_cycles() -> Iterator[None]:
 
 
 def _write_part(
-    writer: BatchWriter, model: PayloadModel, vault: Vault, part: list[tuple[int, RawRecord]]
-) -> int:
-    unreadable = 0
+    writer: BatchWriter,
+    model: PayloadModel,
+    vault: Vault,
+    part: list[tuple[int, RawRecord]],
+    was_defective: Callable[[RawRecord], bool],
+) -> None:
     checked: list[tuple[int, RawRecord, Checked]] = []
     for line, record in part:
         if record.defect is not None:
-            unreadable += not record.is_final
-            quarantine_defect(writer, vault, line, record)
+            if record.is_final:
+                quarantine_defect(writer, vault, line, record)
+            elif was_defective(record):
+                writer.given_up_count += 1
+                given_up = replace(record, defect=f"{record.defect}; {GIVEN_UP}")
+                quarantine_defect(writer, vault, line, given_up)
+            else:
+                writer.unread_count += 1
+                quarantine_defect(writer, vault, line, record)
         elif not _is_unicode(record.payload):
             odd = RawRecord(record.payload, record.position, "text that is not Unicode")
             quarantine_defect(writer, vault, line, odd)
         else:
             checked.append((line, record, model.check(record.payload)))
     _write_checked(writer, model, vault, checked)
-    return unreadable
 
 
 def write_restored(
@@ -113,6 +138,8 @@ def write_restored(
 def quarantine_defect(writer: BatchWriter, vault: Vault, line: int, record: RawRecord) -> None:
     """Put aside a record that could not be told apart into fields; sealed: it may hold anything."""
     payload: dict[str, Any] = {"_position": record.position}
+    if record.key:
+        payload["_record"] = record.key
     if record.payload:
         # Escaped to ASCII: half a surrogate pair must not stop us here.
         payload["_sealed"] = vault.seal(json.dumps(record.payload, default=str))
@@ -172,7 +199,7 @@ def _landed(
     landed: dict[str, Any] = {}
     for name, value in one.values.items():
         if name in refs:
-            landed.update(contact_keys(name, value, refs[name]))
+            landed.update(contact_keys(name, model.contacts[name], value, refs[name]))
         else:
             landed[name] = value
     if one.unknown_nested:
@@ -368,7 +395,7 @@ def _contact_texts(
             plain.append(None)
             refused.append(True)
     refs = tokenise_plain(vault, kind, {text for text in plain if text})
-    texts, _, hashed = _key_texts([contact_keys(name, t, refs) if t else {} for t in plain])
+    texts, _, hashed = _key_texts([contact_keys(name, kind, t, refs) if t else {} for t in plain])
     return texts, refused, hashed
 
 
@@ -378,7 +405,11 @@ def _unknown_texts(model: PayloadModel, name: str, vault: Vault, values: list[An
     contacts = {text for text in plain if text and looks_like_contact(name, text)}
     refs = tokenise_plain(vault, "other", contacts)
     keys = [
-        {} if not text else contact_keys(safe, text, refs) if text in contacts else {safe: text}
+        {}
+        if not text
+        else contact_keys(safe, "other", text, refs)
+        if text in contacts
+        else {safe: text}
         for text in plain
     ]
     return _key_texts(keys)

@@ -41,6 +41,7 @@ def plan_windows(
     end: datetime,
     day: date,
     now: datetime,
+    depth: int | None = None,
 ) -> Plan:
     """What the night of ``day`` asks of a stream.
 
@@ -52,12 +53,16 @@ def plan_windows(
         end: end (exclusive) of what the night may ask.
         day: the business date; every ``resweep_every_days``-th asks ``resweep_days`` again.
         now: the source's present, from which the platform's depth counts back.
+        depth: days back for which the shop's open source still gives modifications; None for
+            what its platform generally does.
     """
     first = shop.day_start(shop.api_from or shop.first_date)
     if mark is None or mark <= first:
         return Plan((Window(first, end),) if end > first else ())
-    depth = depth_days(shop.source)
-    reachable = max(first, now - timedelta(days=depth)) if depth else first
+    depth = depth_days(shop.source) if depth is None else depth
+    # A window is asked from the shop's overlap before its start on: that must lie in the depth.
+    overlap = timedelta(minutes=shop.overlap_minutes)
+    reachable = max(first, now - timedelta(days=depth) + overlap) if depth else first
     missing = landing_gaps(settings, shop, stream, Window(first, mark))
     refilled = [
         Window(max(gap.start, reachable), gap.end) for gap in missing if gap.end > reachable

@@ -10,14 +10,14 @@ from rich.table import Table
 from regulars.clock import Clock, clock_for
 from regulars.credentials import CredentialsProvider
 from regulars.errors import LandingError, RegularsError
-from regulars.landing import landing_gaps, list_batches, span_text, verify
+from regulars.landing import landing_gaps, list_batches, open_shop, span_text, verify
 from regulars.landing.coverage import covered
 from regulars.night.manifest import read_manifest
 from regulars.night.tokens import RenewedTokens
 from regulars.records import Window
 from regulars.settings import Settings
 from regulars.shops import Shop, load_shops
-from regulars.sources import asked_streams, open_source, renewed_extra
+from regulars.sources import asked_streams
 from regulars.state import StateStore
 from regulars.vault import open_vault
 from regulars.warehouse.publish import read_publication
@@ -85,16 +85,11 @@ def check_credentials(
 
 
 def _call_once(shop: Shop, tokens: RenewedTokens, clock: Clock) -> None:
-    connection = str(shop.connection)
-    with closing(open_source(shop, tokens(connection), clock)) as source:
+    with closing(open_shop(shop, tokens, clock, tokens.keep)) as source:
         now = clock.now()
         stream = source.streams()[0]
-        try:
-            for piece in source.windows(shop, stream, Window(now - timedelta(hours=1), now))[-1:]:
-                next(iter(source.iter_records(shop, stream, piece)), None)
-        finally:
-            if renewed := renewed_extra(source):
-                tokens.keep(connection, renewed)
+        for piece in source.windows(shop, stream, Window(now - timedelta(hours=1), now))[-1:]:
+            next(iter(source.iter_records(shop, stream, piece)), None)
 
 
 def print_windows(settings: Settings, shop_code: str, console: Console) -> None:

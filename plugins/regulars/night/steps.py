@@ -15,24 +15,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
 
-from regulars.clock import clock_for
+from regulars.clock import Clock, clock_for
 from regulars.credentials import CredentialsProvider
-from regulars.errors import GateFailed, LeaseHeld, NightError, RegularsError
+from regulars.errors import GateFailed, LeaseHeld, NightError, RegularsError, SourceError
 from regulars.landing import (
+    LandingFailure,
     LandingResult,
     check_quarantine_share,
     land_stream,
     list_batches,
     merge_results,
+    open_shop,
     span_text,
 )
-from regulars.landing.quarantine import waiting_count
+from regulars.landing.quarantine import refused_count
 from regulars.night import calendar
 from regulars.night import manifest as manifests
 from regulars.night.completeness import Plan, plan_windows
@@ -57,7 +59,7 @@ from regulars.queues import (
 from regulars.records import BatchManifest, Window
 from regulars.settings import Settings
 from regulars.shops import Shop, ShopsFile, load_shops
-from regulars.sources import asked_streams
+from regulars.sources import ApiSource, asked_streams, depth_of
 from regulars.state import (
     TOMBSTONES,
     ConsentRecord,
@@ -319,20 +321,17 @@ class Night:
         """
         found = self.shops.shop(shop)
         with self._step(run_id, "extract_shop", shop=shop) as entry, self._vault() as vault:
-            results = [self._land_files(run_id, found, vault)]
-            if found.source != "file":
-                results += [
-                    self._land_api(run_id, found, stream, vault) for stream in asked_streams(found)
-                ]
-            fresh = [
-                batch for one in results for batch in one if batch.batch_id not in one.known_ids
-            ]
-            entry.update(_landed_summary(fresh))
-            entry["failures"] = [str(failure) for one in results for failure in one.failures]
-            for failure in entry["failures"]:
-                report(f"  did not land: {failure}")
-            for one in results:
-                one.raise_if_failed()
+            result = self._land_files(run_id, found, vault)
+            try:
+                if found.source != "file":
+                    result = self._land_streams(run_id, found, vault, result)
+            finally:
+                fresh = [batch for batch in result if batch.batch_id not in result.known_ids]
+                entry.update(_landed_summary(fresh))
+                entry["failures"] = [str(failure) for failure in result.failures]
+                for failure in entry["failures"]:
+                    report(f"  did not land: {failure}")
+            result.raise_if_failed()
 
     def _land_files(self, run_id: str, shop: Shop, vault: Vault) -> LandingResult:
         clock = clock_for(self.settings.clock_url)
@@ -340,31 +339,72 @@ class Night:
         progress = partial(self._progress, run_id)
         return land_inbox(self.settings, shop, vault, run_id, day, progress, clock=clock)
 
-    def _land_api(self, run_id: str, shop: Shop, stream: str, vault: Vault) -> LandingResult:
+    def _land_streams(
+        self, run_id: str, shop: Shop, vault: Vault, files: LandingResult
+    ) -> LandingResult:
+        """Land the streams of a shop's API; what its files gave comes first in the result.
+
+        A platform that refuses every further call is left alone: its other streams are not asked.
+        """
         clock = clock_for(self.settings.clock_url)
+        tokens = RenewedTokens(self._credentials, self.state, vault)
+        streams = asked_streams(shop)
+        results = [files]
+        with closing(open_shop(shop, tokens, clock, tokens.keep)) as source:
+            for number, stream in enumerate(streams, start=1):
+                results.append(self._land_api(run_id, shop, stream, vault, source, clock))
+                if results[-1].is_refused:
+                    left = ", ".join(streams[number:])
+                    if left:
+                        self._progress(run_id, f"{shop.shop}: refused, so not asked for {left}")
+                    break
+        return merge_results(results)
+
+    def _land_api(
+        self,
+        run_id: str,
+        shop: Shop,
+        stream: str,
+        vault: Vault,
+        source: ApiSource,
+        clock: Clock,
+    ) -> LandingResult:
         now = clock.now()
         mark = self.state.watermarks.get(shop.platform, shop.shop, stream)
         end = min(self.shops.night_opens_at(date_of(run_id)), now)
+        try:
+            depth = depth_of(source)
+        except SourceError as error:
+            return LandingResult(failures=(LandingFailure(shop.shop, stream, "its depth", error),))
         plan = plan_windows(
-            self.settings, shop, stream, mark=mark, end=end, day=date_of(run_id), now=now
+            self.settings,
+            shop,
+            stream,
+            mark=mark,
+            end=end,
+            day=date_of(run_id),
+            now=now,
+            depth=depth,
         )
         self._tell_of_gaps(run_id, shop, stream, plan)
-        tokens = RenewedTokens(self._credentials, self.state, vault)
-        results = [
-            land_stream(
-                self.settings,
-                shop,
-                stream,
-                tokens,
-                clock,
-                window,
-                vault,
-                run_id,
-                partial(self._progress, run_id),
-                keep_tokens=tokens.keep,
+        results: list[LandingResult] = []
+        for window in plan.windows:
+            results.append(
+                land_stream(
+                    self.settings,
+                    shop,
+                    stream,
+                    self._credentials,
+                    clock,
+                    window,
+                    vault,
+                    run_id,
+                    partial(self._progress, run_id),
+                    source=source,
+                )
             )
-            for window in plan.windows
-        ]
+            if results[-1].is_refused:
+                break
         whole = merge_results(results)
         start = mark or shop.day_start(shop.api_from or shop.first_date)
         reached = _reached(start, whole.completed)
@@ -405,11 +445,11 @@ class Night:
             batches = manifests.ordered(list_batches(self.settings))
             known = self._known_batches()
             fresh = [batch for batch in batches if batch.batch_id not in known]
-            waiting = [
-                batch.model_copy(update={"quarantined_count": waiting_count(self.settings, batch)})
+            refused = [
+                batch.model_copy(update={"quarantined_count": refused_count(self.settings, batch)})
                 for batch in fresh
             ]
-            for whole in _per_stream(waiting):
+            for whole in _per_stream(refused):
                 check_quarantine_share(self.shops.shop(whole.shop), whole)
             files: dict[str, list[Any]] = {}
             for batch in fresh:

@@ -1,7 +1,8 @@
 """What ``dags/run_night.py``, ``replay_night.py`` and ``backfill_landing.py`` are wired from."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import Asset, CronDataIntervalTimetable, get_current_context
+from airflow.sdk.exceptions import AirflowFailException
 
-from regulars.errors import NightError, RegularsError
+from regulars.errors import LASTING, NightError, RegularsError
 from regulars.night import backfill, calendar, replay
 from regulars.night.steps import SUBJECTS as BUILD_SUBJECTS
 from regulars.night.steps import Night
@@ -95,9 +97,23 @@ def step(name: str, night: str) -> None:
     getattr(_night(dict(get_current_context())), name)(night)
 
 
+@contextmanager
+def _repeated_only_if_it_helps() -> Iterator[None]:
+    """Fail for good, without the task's retries, with what a retry finds just the same.
+
+    Raises:
+        AirflowFailException: instead of the error; with its text.
+    """
+    try:
+        yield
+    except LASTING as error:
+        raise AirflowFailException(str(error)) from error
+
+
 def extract_shop(night: str, shop: str) -> None:
     """Extract one shop of the night (its run id)."""
-    _night(dict(get_current_context())).extract_shop(night, shop)
+    with _repeated_only_if_it_helps():
+        _night(dict(get_current_context())).extract_shop(night, shop)
 
 
 def replay_night() -> str:
@@ -127,6 +143,7 @@ def list_days() -> list[str]:
 def land_day(day: str) -> str:
     """Land one day of the run's shop; a line that says what."""
     shop = str(get_current_context()["params"]["shop"])
-    return backfill.backfill_day(
-        current_settings(), credentials_from_connection, shop, calendar.parse_date(day)
-    )
+    with _repeated_only_if_it_helps():
+        return backfill.backfill_day(
+            current_settings(), credentials_from_connection, shop, calendar.parse_date(day)
+        )

@@ -8,13 +8,14 @@ payload model of each stream; an API source also ``open_api(credentials, clock, 
 else has to know it: docs/how-to/add-a-platform.md. ``DEPTH_DAYS``, if it is there, says how many
 days back the platform still gives modifications; ``OPTIONAL_STREAMS`` which of its streams are
 asked for only where a shop names them; ``QUARANTINE_SHARE``, how many of its records may be refused
-before the night fails. ``DROP_GUIDE`` makes its streams ones that are dropped as files into a
-shop's inbox, and names the page that says how.
+before the night fails. ``RENEWS_TOKENS`` says that ``open_api`` takes ``keep_tokens`` as well and
+tells it what the platform renewed, at once. ``DROP_GUIDE`` makes its streams ones that are dropped
+as files into a shop's inbox, and names the page that says how.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import ModuleType
 from typing import Protocol
@@ -25,6 +26,14 @@ from regulars.errors import ConfigError
 from regulars.records import RawRecord, Window
 from regulars.shops import Shop
 from regulars.sources.payloads import PayloadModel, Refers
+
+KeepTokens = Callable[[Mapping[str, str]], None]
+"""Told the members of a Connection's ``extra`` that the platform renewed, before they are used:
+the former ones may be worth nothing from that moment on."""
+
+
+def forget_tokens(renewed: Mapping[str, str]) -> None:
+    """Keeps nothing: for callers that have no place for tokens."""
 
 
 class Source(Protocol):
@@ -77,20 +86,27 @@ def source_names() -> tuple[str, ...]:
     return tuple(sorted(_packages()))
 
 
-def open_source(shop: Shop, credentials: Credentials, clock: Clock) -> ApiSource:
+def open_source(
+    shop: Shop,
+    credentials: Credentials,
+    clock: Clock,
+    keep_tokens: KeepTokens = forget_tokens,
+) -> ApiSource:
     """The API source of a shop.
 
     Args:
         shop: whose data is asked for.
         credentials: the shop's connection.
         clock: tells how far the source's present has come.
+        keep_tokens: told the tokens that the platform renews, the moment it does.
 
     Raises:
         ConfigError: the shop's source does not exist or has no API, or credentials are incomplete.
     """
     package = _packages().get(shop.source)
     if package is not None and hasattr(package, "open_api"):
-        opened: ApiSource = package.open_api(credentials, clock, shop)
+        more = {"keep_tokens": keep_tokens} if getattr(package, "RENEWS_TOKENS", False) else {}
+        opened: ApiSource = package.open_api(credentials, clock, shop, **more)
         return opened
     known = ", ".join(name for name, one in _packages().items() if hasattr(one, "open_api"))
     raise ConfigError(
@@ -98,15 +114,6 @@ def open_source(shop: Shop, credentials: Credentials, clock: Clock) -> ApiSource
         where=f"config/shops.yml, shop {shop.shop}",
         next_step=f"use one of: {known}; files need no API, they are dropped into the inbox",
     )
-
-
-def renewed_extra(source: ApiSource) -> Mapping[str, str]:
-    """Members of the Connection's ``extra`` that the platform renewed; empty when it did not.
-
-    A source whose platform renews tokens tells them as ``renewed_extra``.
-    """
-    renewed: Mapping[str, str] = getattr(source, "renewed_extra", {})
-    return renewed
 
 
 def payload_model(source: str, stream: str) -> PayloadModel:
@@ -119,6 +126,18 @@ def depth_days(source: str) -> int | None:
     """Days back for which a source still gives modifications; None where there is no end."""
     depth: int | None = getattr(_packages()[source], "DEPTH_DAYS", None)
     return depth
+
+
+def depth_of(source: ApiSource) -> int | None:
+    """The same of an open source, which may know it better: by what its app is allowed to see.
+
+    Such a source has a method ``depth_days``.
+
+    Raises:
+        SourceError: the platform did not tell.
+    """
+    ask: Callable[[], int | None] | None = getattr(source, "depth_days", None)
+    return depth_days(source.name) if ask is None else ask()
 
 
 def quarantine_share(source: str) -> float | None:

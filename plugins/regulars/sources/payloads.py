@@ -16,7 +16,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from regulars.vault.contacts import ContactKind, mask_in_text
+from regulars.vault.contacts import HIDDEN, ContactKind, is_contact, mask_in_text
 
 Kind = Literal[
     "id",
@@ -54,7 +54,15 @@ _PLAIN: dict[Kind, str] = {
         " (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
     ),
 }
+# Ids that are no mobile number (1, then 3 to 9, then nine digits; 86 or 0086 before it), for RE2,
+# which knows no "not"; a few that are none either take the long way.
+_PLAIN_OPAQUE = (
+    "^(?:[A-Za-z][0-9A-Za-z]{0,127}|[0-9A-Za-z]{1,10}|[02-9][0-9A-Za-z]{10}"
+    "|1[0-2A-Za-z][0-9A-Za-z]{9}|[0-9A-Za-z]{12}|[0-9A-Za-z]{14}|[0-9A-Za-z]{16,128})$"
+)
 _TEXT_LENGTH = 20_000
+_LONGEST_NAME = 4
+"""Characters of the longest usual Chinese name."""
 # Statuses, amounts, titles and days come again and again: looking one up costs a tenth of checking
 # it. Ids and instants hardly ever do.
 _REMEMBERED = 16_384
@@ -69,7 +77,8 @@ _PLAIN_ID = re.compile(rf"[0-9A-Za-z_\-]{{1,{_ID_LENGTH}}}")
 _SCIENTIFIC = re.compile(r"-?\d(?:\.\d+)?[eE]\+\d+")
 _POINT_ZERO = re.compile(r"(\d+)\.0+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SHOWABLE = re.compile(r"[A-Za-z][A-Za-z_ \-]{0,40}")
+_SHOWABLE = re.compile(r"[A-Z_0-9]{1,40}")
+_LONG_NUMBER = re.compile(r"\d{7}")
 _TIMESTAMP = re.compile(
     r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})"
     r"(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(\.\d{1,6})?)?\s?(Z|[+\-]\d{2}:?\d{2})?)?"
@@ -97,6 +106,8 @@ class Field:
         blank: pattern of the texts that stand for no value, such as a back office's ``-``.
         pattern: pattern of what an id looks like; another one is refused.
         refers: the buyer, order or message that an id stands for; an erasure finds records by it.
+        is_opaque: an id of a person that a merchant chooses: refused when it is itself a mobile
+            number or an e-mail address, because ids are published as they are.
     """
 
     name: str
@@ -110,6 +121,7 @@ class Field:
     blank: str = ""
     pattern: str = ""
     refers: Refers | None = None
+    is_opaque: bool = False
 
 
 @dataclass(slots=True)
@@ -164,7 +176,7 @@ class PayloadModel:
         """By name, the fields that say whose record it is."""
         self._checks: dict[str, Check] = {item.name: compile_check(item) for item in self.fields}
         self._plain = {
-            f.name: _PLAIN[f.kind]
+            f.name: _PLAIN_OPAQUE if f.is_opaque else _PLAIN[f.kind]
             for f in self.fields
             if f.kind in _PLAIN and not f.blank and not f.pattern
         }
@@ -270,6 +282,8 @@ def _checked(value: Any, check: Check, known: Known) -> Any:
 def compile_check(item: Field) -> Check:
     """The check of one field. Raises KeyError for a kind that does not exist."""
     check = _check_of_kind(item)
+    if item.is_opaque:
+        check = _opaque_check(check)
     if item.pattern:
         check = _pattern_check(check, re.compile(item.pattern))
     if item.blank:
@@ -293,6 +307,22 @@ def _pattern_check(check: Check, pattern: re.Pattern[str]) -> Check:
         if ";" in unicodedata.normalize("NFKC", text):
             raise ValueError("several in one cell, joined by ';': deliver one row for each")
         raise ValueError("not a number as this platform gives them")
+
+    return checked
+
+
+def _opaque_check(check: Check) -> Check:
+    def checked(value: object) -> str | None:
+        given = as_text(value)
+        # As it was given: a text that is kept has its contacts masked, and the mask of a number is
+        # the id of everybody whose number looks like it.
+        if given is not None and is_contact(_unwrapped(given)):
+            raise ValueError(
+                "a phone number or an e-mail address where an id belongs; deliver a number of "
+                "your own, or a hash of it"
+            )
+        text: str | None = check(value)
+        return text
 
     return checked
 
@@ -516,10 +546,13 @@ def _enum_check(values: frozenset[str], name: str) -> Check:
         half_width = unicodedata.normalize("NFKC", text)
         if half_width in values:
             return half_width
-        # Another column may have slipped in here: show words, never digits or addresses. A text
-        # of the documented ones' own Chinese characters is a status that nobody has listed yet.
-        is_word = _SHOWABLE.fullmatch(text) or beyond_ascii.issuperset(half_width)
-        raise ValueError(f"{f'{text!r} is' if is_word else 'the value is'} not a documented {noun}")
+        # Another column may have slipped in here: show codes, never what may be a person's name,
+        # number or address. A text of the documented ones' own Chinese characters, longer than a
+        # name, is a status that nobody has listed yet.
+        is_code = _SHOWABLE.fullmatch(text) and not _LONG_NUMBER.search(text)
+        is_phrase = len(half_width) > _LONGEST_NAME and beyond_ascii.issuperset(half_width)
+        shown = repr(text) if is_code or is_phrase else f"{HIDDEN} ({len(text)} characters)"
+        raise ValueError(f"{shown} is not a documented {noun}")
 
     return check
 

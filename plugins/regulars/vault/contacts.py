@@ -21,6 +21,20 @@ _MAYBE = re.compile(r"\d[\d \-]{9}|@")
 
 HIDDEN = "***"
 
+# What platforms' masks look like, by kind of contact. One star alone is not a mask: people write
+# stars into addresses and names, too. A name may be masked with one, when it shows one letter on
+# either side at most.
+_MASKED: dict[str, re.Pattern[str]] = {
+    "phone": re.compile(r"\+?(?=[\d\- ]*\*{3})(?:[\d\- ]|\*)+"),
+    "email": re.compile(r"[^@\s]{0,3}\*{2,}[^@\s]{0,3}@[^@\s]+"),
+    "name": re.compile(r"\S?\*+\S?|[^*]{0,20}\*{2,}[^*]{0,20}"),
+    "address": re.compile(r".*\*{2,}.*", re.DOTALL),
+}
+_SHAPED: tuple[ContactKind, ...] = ("phone", "email", "name", "address")
+_MOST_DIGITS = 9
+"""Digits that a masked phone number or name may still show, the country's included."""
+_NESTED = re.compile(r"[{}\[\]]")
+
 
 @dataclass(frozen=True, slots=True)
 class ContactRef:
@@ -38,9 +52,20 @@ class ContactRef:
 
 
 @lru_cache(maxsize=4096)  # a buyer's contacts are asked about for each of the buyer's orders
-def is_masked(value: str) -> bool:
-    """Whether a platform has masked the value already; such a value never enters the vault."""
-    return "*" in value and not holds_contact(value)
+def is_masked(kind: ContactKind, value: str) -> bool:
+    """Whether a platform has masked the value already; such a value never enters the vault.
+
+    A mask is believed in the shapes that platforms give to this kind of contact. Of a kind that
+    nobody knows, every shape counts, but no text with objects or lists in it: one masked member
+    says nothing about the others.
+    """
+    if "*" not in value or holds_contact(value):
+        return False
+    if kind == "other":
+        return _NESTED.search(value) is None and any(is_masked(one, value) for one in _SHAPED)
+    if kind != "address" and sum(map(str.isdigit, value)) > _MOST_DIGITS:
+        return False
+    return _MASKED[kind].fullmatch(value.strip()) is not None
 
 
 def normalise(kind: ContactKind, value: str) -> str:
@@ -75,6 +100,13 @@ def mask(kind: ContactKind, normal: str) -> str:
 def holds_contact(text: str) -> bool:
     """Whether a mobile number or an e-mail address stands somewhere in ``text``."""
     return _MAYBE.search(text) is not None and _IN_TEXT.search(text) is not None
+
+
+def is_contact(text: str) -> bool:
+    """Whether ``text`` is a mobile number or an e-mail address and nothing else."""
+    if _EMAIL.fullmatch(text.strip()) is not None:
+        return True
+    return _MOBILE.fullmatch(normalise("phone", text)) is not None
 
 
 def mask_in_text(text: str) -> str:

@@ -1,6 +1,6 @@
 """Douyin Shop (抖店) open platform: orders and after-sales requests by modification time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from regulars.clock import Clock
 from regulars.credentials import Credentials
@@ -13,19 +13,30 @@ from regulars.sources.doudian_open.streams import LONGEST_WINDOW, STREAMS, read_
 from regulars.sources.payloads import PayloadModel
 from regulars.sources.windows import cut
 
-__all__ = ["DEPTH_DAYS", "PAYLOADS", "SOURCE", "DoudianOpen", "open_api"]
+__all__ = ["DEPTH_DAYS", "PAYLOADS", "RENEWS_TOKENS", "SOURCE", "DoudianOpen", "open_api"]
 
 DEPTH_DAYS = 88
 """Ninety days, less two for the overlap and for a day that is visible in part only."""
 
 
-def open_api(credentials: Credentials, clock: Clock, shop: Shop) -> "DoudianOpen":
+RENEWS_TOKENS = True
+
+
+def open_api(
+    credentials: Credentials,
+    clock: Clock,
+    shop: Shop,
+    keep_tokens: Callable[[Mapping[str, str]], None] = lambda _: None,
+) -> "DoudianOpen":
     """The shop's account at the platform.
 
     Raises:
         ConfigError: the credentials are incomplete.
     """
-    return DoudianOpen(DoudianClient(doudian_credentials(credentials)), clock)
+    client = DoudianClient(
+        doudian_credentials(credentials), remember=lambda renewed: keep_tokens(renewed.as_extra())
+    )
+    return DoudianOpen(client, clock)
 
 
 class DoudianOpen:
@@ -36,14 +47,6 @@ class DoudianOpen:
     def __init__(self, client: DoudianClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-
-    @property
-    def renewed_extra(self) -> dict[str, str]:
-        """The connection's tokens after they were renewed; empty as long as they were not."""
-        tokens = self._client.renewed
-        if tokens is None:
-            return {}
-        return {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token}
 
     def streams(self) -> tuple[str, ...]:
         """Streams in landing order."""

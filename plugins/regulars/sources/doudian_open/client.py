@@ -46,6 +46,10 @@ class Tokens:
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
 
+    def as_extra(self) -> dict[str, str]:
+        """Themselves as members of a connection's extra."""
+        return {"access_token": self.access_token, "refresh_token": self.refresh_token}
+
 
 class DoudianClient:
     """Signed calls of one app for one shop.

@@ -21,6 +21,8 @@ _PERSONAL = frozenset(
 )
 _UNUSED_OF_ORDER = frozenset(
     {
+        # Free text of buyers and sellers about buyers.
+        *("buyer_words", "seller_words"),
         *("order_level", "serial_number_list", "appointment_ship_time", "earliest_receipt_time"),
         *("latest_receipt_time", "early_arrival", "target_arrival_time"),
         *("supermarket_order_serial_no",),

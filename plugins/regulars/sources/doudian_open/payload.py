@@ -128,7 +128,7 @@ ORDERS = PayloadModel(
         _contact("mask_post_tel", "phone"),
         _contact("mask_post_addr_detail", "address"),
         *_fields("text", "post_addr_province", "post_addr_city", "post_addr_town"),
-        *_fields("text", "buyer_words", "seller_words", "seller_remark_stars", "promise_info"),
+        *_fields("text", "seller_remark_stars", "promise_info"),
         Field("logistics_info", "records", members=_PARCEL),
         Field("order_phase_list", "records", members=_PHASE),
         Field("shop_order_tag_ui", "records", members=_TAG),

@@ -257,4 +257,5 @@ def _raw_record(item: Item, details: _Details | None) -> RawRecord:
     try:
         return RawRecord(details.added(item.record), item.position)
     except UnreadablePage as bad:
-        return RawRecord({}, item.position, bad.reason)
+        number = str(item.record.get("aftersale_id"))
+        return RawRecord(item.record, item.position, bad.reason, key=f"aftersale_id {number}")

@@ -36,6 +36,7 @@ def column(name: str, kind: Kind, *headers: str, blank: str = "", **more: Any) -
         name.rstrip("*"),
         kind,
         refers=_REFERS.get(name.rstrip("*")),
+        is_opaque=_REFERS.get(name.rstrip("*")) == "buyer",
         required=name.endswith("*"),
         aliases=tuple(normal_name(header) for header in headers),
         blank=f"{blank}|{_BLANK}" if blank else _BLANK,

@@ -20,6 +20,7 @@ _KINDS: dict[str, Kind] = {
     "date": "date",
 }
 
+_PEOPLE = frozenset({"buyer_id", "member_id"})
 _REFERS: dict[str, Refers] = {"buyer_id": "buyer", "order_id": "order", "send_id": "message"}
 
 
@@ -31,6 +32,7 @@ def _field(name: str, kind: str = "text", note: str = "", **more: Any) -> Field:
         required=name != plain,
         note=note,
         refers=_REFERS.get(plain),
+        is_opaque=plain in _PEOPLE,
         **more,
     )
 

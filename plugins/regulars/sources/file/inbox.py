@@ -10,12 +10,15 @@ import fcntl
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 
 KINDS = ("csv", "parquet", "xlsx")
 TAKEN = ".taken"
+_USED = ".used"
+"""Ends the name of an ``.ok`` file whose file is being deleted."""
 _NUMBERED = re.compile(r"(\d{6})-(.+)", re.DOTALL)
 
 
@@ -43,9 +46,16 @@ class Drop:
             return file_digest(file, "sha256").hexdigest()
 
     def finish(self) -> None:
-        """Delete the taken file: its batch is committed, or it is kept in quarantine."""
+        """Delete the taken file: its batch is committed, or it is kept in quarantine.
+
+        Its ``.ok`` file first ceases to be one: killed in between, it could not speak for a later
+        file of the same name, and still says what this one had to be.
+        """
+        used = _used_of(self.path)
+        with suppress(FileNotFoundError):
+            _ok_of(self.path).replace(used)
         self.path.unlink(missing_ok=True)
-        _ok_of(self.path).unlink(missing_ok=True)
+        used.unlink(missing_ok=True)
 
 
 def take_drops(inbox: Path, shop: str, streams: Iterable[str]) -> Iterator[Drop]:
@@ -106,6 +116,10 @@ def _ok_of(path: Path) -> Path:
     return path.with_name(path.name + ".ok")
 
 
+def _used_of(path: Path) -> Path:
+    return path.with_name(path.name + _USED)
+
+
 def _open_for_writing(path: Path) -> bool:
     """Whether a process of this machine has the file open for writing.
 
@@ -144,7 +158,7 @@ def _take(path: Path, taken: Path, stream: str) -> Drop:
 def _left_over(folder: Path, taken: Path, stream: str) -> Iterator[Drop]:
     _settle_ok_files(folder, taken)
     for match in _numbered(taken):
-        if not match.group(2).endswith(".ok"):
+        if not match.group(2).endswith((".ok", _USED)):
             yield _drop(taken / match.group(), match.group(2), stream)
 
 
@@ -152,6 +166,8 @@ def _settle_ok_files(folder: Path, taken: Path) -> None:
     """Give back the ``.ok`` files that were taken without their file: killed within _take."""
     for match in _numbered(taken):
         path, name = taken / match.group(), match.group(2)
+        if name.endswith(_USED) and not path.with_suffix("").exists():
+            path.unlink()
         if not name.endswith(".ok") or path.with_suffix("").exists():
             continue
         if (folder / name).exists() or not (folder / name).with_suffix("").exists():
@@ -169,6 +185,6 @@ def _drop(path: Path, name: str, stream: str) -> Drop:
     kind = kind_of(path)
     if kind is None:
         raise ValueError(f"{path} was taken without a known suffix")
-    ok = _ok_of(path)
+    ok = next((one for one in (_ok_of(path), _used_of(path)) if one.exists()), _ok_of(path))
     expected = ok.read_text(encoding="ascii", errors="replace").split() if ok.exists() else []
     return Drop(stream, path, name, kind, expected[0].lower() if expected else "")

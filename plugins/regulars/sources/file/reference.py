@@ -59,11 +59,14 @@ offset; `YYYY/M/D H:MM` is read as well |
 | date | `YYYY-MM-DD`, the shop's local day |
 | true / false | `true`, `1`, `yes`, `是` / `false`, `0`, `no`, `否` |
 | contact | leaves the record when it lands: a token, a keyed hash and a masked form stay, the \
-plain value goes into the encrypted vault; a value with `*` counts as masked already |
+plain value goes into the encrypted vault; what a platform has masked (`138****1234`, `张**`, \
+streets with `**`) stays as it is |
 | text | mobile numbers and e-mail addresses written into it are masked |
 
 `buyer_id`, `order_id` and `line_id` are the platform's own ids (Taobao: `buyer_open_uid`, `tid`, \
-`oid`), so an order delivered by file and later changed by the API stays one order.
+`oid`), so an order delivered by file and later changed by the API stays one order. A `buyer_id` \
+or `member_id` that is itself a mobile number or an e-mail address is refused, since ids are \
+published as they are: deliver a number of your own, or a hash.
 
 ## Streams
 """

@@ -1,6 +1,6 @@
 """JD open platform (JOS): orders by modification time, after-sales refunds by application."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from regulars.clock import Clock
 from regulars.credentials import Credentials
@@ -14,21 +14,31 @@ from regulars.sources.jd_jos.payload import PAYLOADS, SOURCE
 from regulars.sources.payloads import PayloadModel
 from regulars.sources.windows import cut
 
-__all__ = ["DEPTH_DAYS", "PAYLOADS", "SOURCE", "JdJos", "open_api"]
+__all__ = ["DEPTH_DAYS", "PAYLOADS", "RENEWS_TOKENS", "SOURCE", "JdJos", "open_api"]
 
 DEPTH_DAYS = 88
 """Three months at their shortest, less a day for the overlap."""
 
+RENEWS_TOKENS = True
+
 _LONGEST = {"orders": LONGEST_ORDERS, "refunds": LONGEST_REFUNDS}
 
 
-def open_api(credentials: Credentials, clock: Clock, shop: Shop) -> "JdJos":
+def open_api(
+    credentials: Credentials,
+    clock: Clock,
+    shop: Shop,
+    keep_tokens: Callable[[Mapping[str, str]], None] = lambda _: None,
+) -> "JdJos":
     """The shop's account at the platform.
 
     Raises:
         ConfigError: the credentials are incomplete.
     """
-    return JdJos(JdClient(jd_credentials(credentials)), clock)
+    client = JdClient(
+        jd_credentials(credentials), remember=lambda renewed: keep_tokens(renewed.as_extra())
+    )
+    return JdJos(client, clock)
 
 
 class JdJos:
@@ -39,17 +49,6 @@ class JdJos:
     def __init__(self, client: JdClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-
-    @property
-    def renewed_extra(self) -> dict[str, str]:
-        """The connection's extra after the token was renewed; empty as long as it was not."""
-        token = self._client.renewed
-        if token is None:
-            return {}
-        extra = {"access_token": token.access, "refresh_token": token.refresh}
-        if token.expires_at is not None:
-            extra["token_expires_at"] = token.expires_at.isoformat()
-        return extra
 
     def streams(self) -> tuple[str, ...]:
         """Streams in landing order."""

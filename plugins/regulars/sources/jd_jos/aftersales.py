@@ -21,6 +21,8 @@ from regulars.sources.calling import Repeat
 from regulars.sources.jd_jos.auth import PLATFORM_ZONE
 from regulars.sources.jd_jos.client import JdClient
 from regulars.sources.jd_jos.lists import (
+    FAILURES_IN_A_ROW,
+    PART_ATTEMPTS,
     ListReader,
     is_success,
     platform_time,
@@ -28,7 +30,7 @@ from regulars.sources.jd_jos.lists import (
     unexpected,
     whole,
 )
-from regulars.sources.paging import Item, Page, PageRead, walk_backwards
+from regulars.sources.paging import Item, Page, PageRead, UnreadablePage, walk_backwards
 
 METHOD = "jingdong.asc.serviceAndRefund.view"
 DETAIL = "jingdong.b2c.shop.aftersales.refund.get"
@@ -75,6 +77,7 @@ def read_refunds(client: JdClient, window: Window) -> Iterator[RawRecord]:
         SourceError: see :meth:`JdClient.call`.
     """
     seen: set[object] = set()
+    details = _Details(client)
     for span in look_back(window):
         reader = _SpanReader(client, span)
         for item in walk_backwards(
@@ -87,10 +90,10 @@ def read_refunds(client: JdClient, window: Window) -> Iterator[RawRecord]:
             if key in seen:
                 continue
             seen.add(key)
-            yield from _raw_records(client, item, window)
+            yield from _raw_records(details, item, window)
 
 
-def _raw_records(client: JdClient, item: Item, window: Window) -> Iterator[RawRecord]:
+def _raw_records(details: "_Details", item: Item, window: Window) -> Iterator[RawRecord]:
     if not isinstance(item.record, dict):
         yield RawRecord({"value": item.record}, item.position, "not an object")
         return
@@ -104,11 +107,11 @@ def _raw_records(client: JdClient, item: Item, window: Window) -> Iterator[RawRe
     if service.isdecimal() and has_refund and status != _FAILED:
         is_needed = status == _SUCCEEDED and flat.get("refoundAmount") is None
         try:
-            flat.update(_amounts(client, service, is_needed=is_needed))
-        except SourceUnavailable as error:
+            flat.update(details.amounts(service, is_needed=is_needed))
+        except UnreadablePage as bad:
             # Lists cannot be asked again for one record: the whole window is.
-            defect = f"its amount could not be read: {error.what}"
-    yield RawRecord(flat, item.position, defect)
+            defect = bad.reason
+    yield RawRecord(flat, item.position, defect, key=f"serviceId {service}" if defect else "")
 
 
 def _concerns(record: dict[str, Any], window: Window) -> bool:
@@ -126,37 +129,54 @@ def _instant(value: object) -> datetime | None:
     return moment.replace(tzinfo=PLATFORM_ZONE) if is_set else None
 
 
-def _amounts(client: JdClient, service: str, *, is_needed: bool) -> dict[str, Any]:
-    """The refund's actual amount, or the largest that the seller may refund.
+class _Details:
+    """Asks for amounts of refunds, and notices when the platform is gone altogether."""
 
-    Args:
-        client: the seller's account.
-        service: number of the after-sales service.
-        is_needed: whether nothing else tells what went back; otherwise a detail that the platform
-            does not give is no amount.
+    def __init__(self, client: JdClient) -> None:
+        self._client = client
+        self._failures = 0
 
-    Raises:
-        SourceUnavailable: the platform does not tell, whatever is tried.
-    """
+    def amounts(self, service: str, *, is_needed: bool) -> dict[str, Any]:
+        """The refund's actual amount, or the largest that the seller may refund.
 
-    def check(body: dict[str, Any]) -> None:
-        if is_needed and not _has_detail(body):
-            number = shown(_part(body, "result").get("errorCode"))
-            raise Repeat(f"the refund's detail was no success (errorCode {number})")
+        Args:
+            service: number of the after-sales service.
+            is_needed: whether nothing else tells what went back; otherwise a detail that the
+                platform does not give is no amount.
 
-    body = client.call(DETAIL, {"afsServiceId": int(service)}, check)
-    if not _has_detail(body):
-        return {}
-    data = _part(_part(body, "result"), "data")
-    amounts = {}
-    for part, name in (
-        ("afsActualRefundDetail", "actualRefundAmount"),
-        ("afsEstimateRefundDetail", "maxRefundAmount"),
-    ):
-        amount = _part(data, part).get(name)
-        if amount is not None:
-            amounts[name] = amount
-    return amounts
+        Raises:
+            UnreadablePage: this one's detail fails although others can be read.
+            SourceError: a dozen in a row failed, or see :meth:`JdClient.call`.
+        """
+
+        def check(body: dict[str, Any]) -> None:
+            if is_needed and not _has_detail(body):
+                number = shown(_part(body, "result").get("errorCode"))
+                raise Repeat(f"the refund's detail was no success (errorCode {number})")
+
+        attempts = PART_ATTEMPTS if self._failures else None
+        try:
+            body = self._client.call(
+                DETAIL, {"afsServiceId": int(service)}, check, attempts=attempts
+            )
+        except SourceUnavailable as error:
+            self._failures += 1
+            if self._failures >= FAILURES_IN_A_ROW:
+                raise
+            raise UnreadablePage(f"its amount could not be read: {error.what}") from None
+        self._failures = 0
+        if not _has_detail(body):
+            return {}
+        data = _part(_part(body, "result"), "data")
+        amounts = {}
+        for part, name in (
+            ("afsActualRefundDetail", "actualRefundAmount"),
+            ("afsEstimateRefundDetail", "maxRefundAmount"),
+        ):
+            amount = _part(data, part).get(name)
+            if amount is not None:
+                amounts[name] = amount
+        return amounts
 
 
 def _has_detail(body: dict[str, Any]) -> bool:

@@ -38,6 +38,13 @@ class Token:
     refresh: str = field(default="", repr=False)
     expires_at: datetime | None = None
 
+    def as_extra(self) -> dict[str, str]:
+        """Itself as members of a connection's extra."""
+        extra = {"access_token": self.access, "refresh_token": self.refresh}
+        if self.expires_at is not None:
+            extra["token_expires_at"] = self.expires_at.isoformat()
+        return extra
+
     def is_due(self, now: datetime) -> bool:
         """Whether it is in its last 24 hours and can be renewed."""
         if not self.refresh or self.expires_at is None:

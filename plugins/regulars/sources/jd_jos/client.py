@@ -60,13 +60,15 @@ class JdClient:
     """Signed calls of one app for one seller.
 
     A token in its last 24 hours is renewed before the next call, one that is refused is renewed
-    once. ``renewed`` is the new token, None as long as the connection's own is in use.
+    once. ``renewed`` is the new token, None as long as the connection's own is in use;
+    ``remember`` is told it at once, because the former one cannot be renewed again.
     """
 
     def __init__(
         self,
         credentials: JdCredentials,
         *,
+        remember: Callable[[Token], None] = lambda _: None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         machine_now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -74,6 +76,7 @@ class JdClient:
     ) -> None:
         self._credentials = credentials
         self._token = credentials.token
+        self._remember = remember
         self._machine_now = machine_now
         self._repeater = Repeater(policy, sleep)
         self._may_renew = bool(credentials.token.refresh)
@@ -184,6 +187,7 @@ class JdClient:
             expires_at = self._machine_now() + timedelta(seconds=int(seconds))
         refresh = str(value.get("refresh_token") or self._token.refresh)
         self._token = self.renewed = Token(access, refresh, expires_at)
+        self._remember(self._token)
 
 
 def _body(value: dict[str, Any], method: str) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from regulars.sources.jd_jos.auth import PLATFORM_ZONE
 from regulars.sources.jd_jos.client import JdClient
 from regulars.sources.paging import Page, PageRead, UnreadablePage
 
-_PART_ATTEMPTS = 2
-_FAILURES_IN_A_ROW = 12
+PART_ATTEMPTS = 2
+FAILURES_IN_A_ROW = 12
 
 
 class ListReader(ABC):
@@ -39,12 +39,12 @@ class ListReader(ABC):
 
     def read(self, page: Page) -> PageRead:
         """One page; UnreadablePage when it fails although the platform answers otherwise."""
-        attempts = _PART_ATTEMPTS if self._failures else None
+        attempts = PART_ATTEMPTS if self._failures else None
         try:
             got = self.ask(page, attempts, is_count=False)
         except SourceUnavailable as error:
             self._failures += 1
-            if self._failures >= _FAILURES_IN_A_ROW:
+            if self._failures >= FAILURES_IN_A_ROW:
                 raise
             raise UnreadablePage(f"could not be read: {error.what}") from None
         self._failures = 0

@@ -1,6 +1,6 @@
 """Pinduoduo open platform: orders and after-sales cases by modification time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from regulars.clock import Clock
 from regulars.credentials import Credentials
@@ -18,19 +18,30 @@ from regulars.sources.pdd_open.streams import (
 )
 from regulars.sources.windows import cut
 
-__all__ = ["DEPTH_DAYS", "PAYLOADS", "SOURCE", "PddOpen", "open_api"]
+__all__ = ["DEPTH_DAYS", "PAYLOADS", "RENEWS_TOKENS", "SOURCE", "PddOpen", "open_api"]
 
 DEPTH_DAYS = 88
 """Three months at their shortest, less a day for the overlap."""
 
 
-def open_api(credentials: Credentials, clock: Clock, shop: Shop) -> "PddOpen":
+RENEWS_TOKENS = True
+
+
+def open_api(
+    credentials: Credentials,
+    clock: Clock,
+    shop: Shop,
+    keep_tokens: Callable[[Mapping[str, str]], None] = lambda _: None,
+) -> "PddOpen":
     """The shop's account at the platform.
 
     Raises:
         ConfigError: the credentials are incomplete.
     """
-    return PddOpen(PddClient(pdd_credentials(credentials)), clock)
+    client = PddClient(
+        pdd_credentials(credentials), remember=lambda renewed: keep_tokens(renewed.as_extra())
+    )
+    return PddOpen(client, clock)
 
 
 class PddOpen:
@@ -41,14 +52,6 @@ class PddOpen:
     def __init__(self, client: PddClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-
-    @property
-    def renewed_extra(self) -> dict[str, str]:
-        """The connection's tokens after they were renewed; empty as long as they were not."""
-        tokens = self._client.renewed
-        if tokens is None:
-            return {}
-        return {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token}
 
     def streams(self) -> tuple[str, ...]:
         """Streams in landing order."""

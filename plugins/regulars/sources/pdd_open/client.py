@@ -81,6 +81,10 @@ class RenewedTokens:
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
 
+    def as_extra(self) -> dict[str, str]:
+        """Themselves as members of a connection's extra."""
+        return {"access_token": self.access_token, "refresh_token": self.refresh_token}
+
 
 class _TokenExpired(Exception):
     """The access token has run out."""
@@ -97,6 +101,7 @@ class PddClient:
         self,
         credentials: PddCredentials,
         *,
+        remember: Callable[[RenewedTokens], None] = lambda _: None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         elapsed: Callable[[], float] = time.monotonic,
@@ -112,6 +117,7 @@ class PddClient:
         self._access_token = credentials.access_token
         self._refresh_token = credentials.refresh_token
         self._is_untried = False
+        self._remember = remember
         self.renewed: RenewedTokens | None = None
 
     @property
@@ -172,6 +178,8 @@ class PddClient:
         self._access_token, self._refresh_token = str(tokens[0]), str(tokens[1])
         self._is_untried = True
         self.renewed = RenewedTokens(self._access_token, self._refresh_token)
+        # At once: whatever fails from here on, the former tokens may be worth nothing already.
+        self._remember(self.renewed)
 
     def _answered(
         self, method: str, parameters: Mapping[str, Any], access_token: str

@@ -13,7 +13,7 @@ from typing import Any
 from regulars.errors import SchemaChanged, SourceUnavailable
 from regulars.records import RawRecord, Window
 from regulars.sources.paging import Item, Page, PageRead, UnreadablePage, walk_backwards
-from regulars.sources.payloads import PayloadModel
+from regulars.sources.payloads import Field, PayloadModel
 from regulars.sources.pdd_open.client import PddClient
 from regulars.sources.pdd_open.payload import (
     AFTER_SALES_STATUSES,
@@ -174,7 +174,7 @@ def _raw_record(item: Item, stream: PddStream) -> RawRecord:
         return RawRecord({"value": item.record}, item.position, "not an object")
     record = {name: value for name, value in item.record.items() if name not in REMOVED}
     for field in CONTACTS:
-        if field.name in record and not _is_readable_contact(field.name, record[field.name]):
+        if field.name in record and not _is_readable_contact(field, record[field.name]):
             del record[field.name]
     for field in stream.model.fields:
         value = record.get(field.name)
@@ -186,15 +186,18 @@ def _raw_record(item: Item, stream: PddStream) -> RawRecord:
     return RawRecord(record, item.position)
 
 
-def _is_readable_contact(name: str, value: Any) -> bool:
+def _is_readable_contact(field: Field, value: Any) -> bool:
     """Whether it is a masked contact or a phone number; anything else is the platform's ciphertext.
 
     Plain names and addresses cannot be told from ciphertext and are not needed.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or field.contact is None:
         return False
-    is_phone = name.startswith("receiver_phone")
-    return is_masked(value) or (is_phone and bool(_MOBILE.fullmatch(normalise("phone", value))))
+    kind = field.contact
+    is_phone = kind == "phone"
+    return is_masked(kind, value) or (
+        is_phone and bool(_MOBILE.fullmatch(normalise("phone", value)))
+    )
 
 
 def _wall_clock(value: Any) -> Any:

@@ -33,6 +33,8 @@ BULK_WINDOW = timedelta(days=31)
 """Longest window of one bulk operation: a failed one does not cost more than a month."""
 DEPTH_WITHOUT_SCOPE = timedelta(days=60)
 """How far back an app without read_all_orders sees orders, by the time of their creation."""
+DEPTH_DAYS_WITHOUT_SCOPE = 59
+"""The same for planning, less a day for the time that passes until a window is asked."""
 
 
 def open_api(credentials: Credentials, clock: Clock, shop: Shop) -> "ShopifyAdmin":
@@ -89,6 +91,14 @@ class ShopifyAdmin:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def depth_days(self) -> int | None:
+        """Days back for which the app may see orders, by its scopes; None without an end.
+
+        Raises:
+            SourceError: see :meth:`ShopifyClient.call`.
+        """
+        return None if "read_all_orders" in self._granted() else DEPTH_DAYS_WITHOUT_SCOPE
 
     def _bulk_orders(self, window: Window) -> Iterator[RawRecord]:
         seen: set[str] = set()

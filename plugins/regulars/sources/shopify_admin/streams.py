@@ -102,8 +102,19 @@ class RefundStream:
                 (found,) = self._many.read([found.gid])
             ids = _refund_ids(found)
             if found.defect or len(ids) >= queries.LONGEST_LIST:
-                defect = found.defect or f"{queries.LONGEST_LIST} refunds or more: not all listed"
-                defects.append(RawRecord({}, f"refunds of order {number_of(found.gid)}", defect))
+                number = number_of(found.gid)
+                position = f"refunds of order {number}"
+                # The platform's list of refunds has no cursor: asking again would find no more.
+                full = f"{queries.LONGEST_LIST} refunds or more: not all listed"
+                defects.append(
+                    RawRecord(
+                        {"order_id": number},
+                        position,
+                        found.defect or full,
+                        is_final=found.defect is None,
+                        key=position,
+                    )
+                )
             yield from ids
 
     def by_id(self, gids: Iterable[str]) -> Iterator[RawRecord]:
@@ -155,6 +166,6 @@ def _refund_ids(found: Found) -> list[str]:
 def _record(found: Found, kind: str, flat: Any) -> Iterator[RawRecord]:
     position = f"{kind} {number_of(found.gid)}"
     if found.defect is not None:
-        yield RawRecord({}, position, found.defect)
+        yield RawRecord({}, position, found.defect, key=position)
     elif found.node is not None:
         yield RawRecord(flat(found.node), position)

@@ -1,0 +1,64 @@
+"""What the shipped expectations of gate 2 stop of the buyers that are published."""
+
+import shutil
+
+import duckdb
+import pytest
+
+from regulars.quality.gate import validate_tables
+from regulars.settings import PROJECT_ROOT, Settings
+
+
+def critical(tmp_path, *customers):
+    path = tmp_path / "marts.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "create table dim_customers (customer_key hugeint, platform varchar, buyer_id varchar, "
+            "first_order_date date, first_paid_date date, last_paid_date date)"
+        )
+        for key, platform, buyer in customers:
+            connection.execute(
+                "insert into dim_customers values (?, ?, ?, null, null, null)",
+                (key, platform, buyer),
+            )
+    folder = tmp_path / "expectations" / "marts"
+    folder.mkdir(parents=True)
+    shutil.copy(PROJECT_ROOT / "expectations" / "marts" / "dim_customers.yml", folder)
+    verdict = validate_tables(
+        Settings(data_dir=tmp_path, expectations_dir=tmp_path / "expectations"),
+        gate="marts",
+        database=path,
+        tables={"dim_customers": "main.dim_customers"},
+    )
+    assert verdict.checked == 3
+    return [finding.notes for finding in verdict.critical]
+
+
+@pytest.mark.parametrize(
+    "buyer",
+    ["13912345678", "+8613912345678", "86-13912345678", "u:13912345678", "canary@example.com"],
+)
+def test_a_buyers_id_that_is_a_contact_stops_the_night(tmp_path, buyer):
+    found = critical(tmp_path, (1, "taobao", "AAH1"), (2, "taobao", buyer))
+    assert ["as a buyer's id" in note for note in found] == [True]
+
+
+@pytest.mark.parametrize(
+    ("platform", "buyer"),
+    [
+        ("taobao", "AAH13912345678"),
+        ("taobao", "139123456789"),
+        ("jd", "o*abc@#x"),
+        ("doudian", "1@#Xy_-12"),
+        # The platform's own numbers, which nobody wrote.
+        ("shopify", "13912345678"),
+    ],
+)
+def test_a_platforms_own_id_passes(tmp_path, platform, buyer):
+    assert critical(tmp_path, (1, platform, buyer)) == []
+
+
+@pytest.mark.parametrize(("key", "buyer"), [(None, "AAH1"), (1, None), (1, "")])
+def test_a_customer_without_key_or_id_stops_the_night(tmp_path, key, buyer):
+    found = critical(tmp_path, (key, "taobao", buyer))
+    assert ["without a key or an id" in note for note in found] == [True]
