@@ -34,6 +34,18 @@ Kind = Literal[
 Refers = Literal["buyer", "order", "message"]
 """What an id stands for: whose record it is can be told by a buyer, an order or a message."""
 
+MASK = "*"
+"""A platform writes it over what it hides. A masked buyer id is that of several people."""
+
+
+def names_buyer(value: str) -> bool:
+    """Whether a buyer id stands for one buyer; :data:`NAMES_BUYER` says the same in SQL."""
+    return MASK not in value
+
+
+NAMES_BUYER = f"\"{{name}}\" not like '%{MASK}%'"
+"""SQL of :func:`names_buyer` for the column ``{name}``; staging discards what it is false for."""
+
 Check = Callable[[Any], Any]
 """Canonical text of a value (None: blank). Raises ValueError with the reason."""
 
@@ -137,6 +149,8 @@ class PayloadModel:
         fields: what a record holds.
         note: what one record is, for the generated reference.
         refers: whose record it is, by field, beside what the fields themselves say.
+        defines: what a record is the record of: an order's or a message's own, which says whose it
+            is; None for one that only tells of it, as a refund does.
     """
 
     def __init__(
@@ -147,10 +161,12 @@ class PayloadModel:
         note: str = "",
         *,
         refers: Mapping[str, Refers] | None = None,
+        defines: Refers | None = None,
     ) -> None:
         self.source = source
         self.stream = stream
         self.note = note
+        self.defines = defines
         self.fields = tuple(fields)
         self.names = frozenset(item.name for item in self.fields)
         self.aliases = {alias: item.name for item in self.fields for alias in item.aliases}
@@ -270,6 +286,8 @@ def _checked(value: Any, check: Check, known: Known) -> Any:
 def compile_check(item: Field) -> Check:
     """The check of one field. Raises KeyError for a kind that does not exist."""
     check = _check_of_kind(item)
+    if item.kind == "id" and item.refers == "buyer":
+        check = _unmasked_check(check)
     if item.pattern:
         check = _pattern_check(check, re.compile(item.pattern))
     if item.blank:
@@ -293,6 +311,16 @@ def _pattern_check(check: Check, pattern: re.Pattern[str]) -> Check:
         if ";" in unicodedata.normalize("NFKC", text):
             raise ValueError("several in one cell, joined by ';': deliver one row for each")
         raise ValueError("not a number as this platform gives them")
+
+    return checked
+
+
+def _unmasked_check(check: Check) -> Check:
+    def checked(value: object) -> str | None:
+        text: str | None = check(value)
+        if text is None or names_buyer(text):
+            return text
+        raise ValueError("masked, so it stands for several people; deliver the stable id")
 
     return checked
 
