@@ -130,6 +130,7 @@ def test_the_contacts_of_refused_records_are_told_before_they_go(settings, vault
         ("a.csv", "谁\n13955557778,张\n".encode()[:-2], False),
         ("a.csv", f"who\n{PHONE}\n".encode("utf-16"), True),
         ("a.csv", "nobody\n".encode("utf-16"), True),
+        ("a.csv", "nobody\n".encode("utf-16-le"), True),
         ("a.csv", b"\xff\xff who\n", True),
         ("a.parquet", b"cannot be searched", True),
     ],
