@@ -1,7 +1,10 @@
 """Every stream says whose its records are, or an erased person could come back through it."""
 
+import re
+
 import pytest
 
+from regulars.settings import PROJECT_ROOT
 from regulars.sources import payload_model, raw_streams, source_names
 
 # What describes the shop, its goods or its days, and nobody who bought there.
@@ -35,3 +38,15 @@ def test_an_order_and_its_buyer_are_one_field_each() -> None:
     for source, stream in sorted({*STREAMS} - WITH_TWO_NAMES):
         links = list(payload_model(source, stream).links.values())
         assert len(links) == len(set(links)), (source, stream)
+
+
+def test_what_orders_are_made_of_says_that_it_is_an_orders_own() -> None:
+    """Who an order belongs to is read from these records, and from nothing else."""
+    read = set()
+    for path in (PROJECT_ROOT / "dbt_project/models/staging").glob("*/stg_*__orders.sql"):
+        read |= set(re.findall(r"source\('raw', '(\w+)__(\w+)'\)", path.read_text()))
+    own = {one for one in STREAMS if payload_model(*one).defines == "order"}
+    assert own == read and len(own) >= 11
+    assert [one for one in STREAMS if payload_model(*one).defines == "message"] == [
+        ("file", "sends")
+    ]

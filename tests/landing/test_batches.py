@@ -11,8 +11,8 @@ import pytest
 import zstandard
 
 from regulars.errors import LandingError
-from regulars.landing import list_batches, read_batch, remove_debris, verify
-from regulars.landing.batches import BatchWriter, Origin, Place
+from regulars.landing import list_batches, read_batch, remove_debris, verify, withdraw
+from regulars.landing.batches import BatchWriter, Origin, Place, list_withdrawn
 from regulars.records import BatchManifest, Window
 from regulars.settings import Settings
 from regulars.shops import Shop
@@ -203,3 +203,38 @@ def test_a_disk_that_fills_up_while_writing(
             writer.write(os.urandom(1 << 20), 1)
     assert "demo_grocer/orders" in caught.value.where
     assert files_below(settings.data_dir) == []
+
+
+def test_a_withdrawn_batch_is_on_disk_before_its_commit_mark_moves(
+    settings: Settings, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut leaves a manifest without its records, and the records are gone."""
+    batch = write(settings, shop, LINE, bad=1)
+    safe: set[int] = set()
+    fsync, move = os.fsync, Path.replace
+    moved = []
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        safe.add(os.fstat(descriptor).st_ino)
+
+    def moving(path: Path, target: Path) -> Path:
+        if path.name.endswith(".manifest.json"):
+            moved.append(target)
+            data = Path(batch.path).name
+            needed = [
+                target.parent,
+                *(target.with_name(f"{kind}{data}") for kind in ("", "quarantined-")),
+            ]
+            assert {one.stat().st_ino for one in needed} <= safe
+        return move(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", moving)
+    folder = withdraw(settings, batch, reason="wrong", at=FixedClock().now(), by="test")
+    assert len(moved) == 1 and list_batches(settings) == []
+    assert list_withdrawn(settings) == [batch]
+    assert list(read_batch(settings, batch, root=settings.withdrawn_dir)) == [
+        {"_line": 1, "tid": "1"}
+    ]
+    assert (folder / f"quarantined-{Path(batch.path).name}").exists()

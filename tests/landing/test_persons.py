@@ -6,15 +6,20 @@ import orjson
 import pytest
 import zstandard
 
+from regulars.landing import withdraw
 from regulars.landing.batches import BatchWriter, Origin, Place
 from regulars.landing.persons import (
     Traces,
     clear_quarantine,
+    clear_refused,
     iter_mentions,
+    iter_refused,
+    iter_withdrawn,
     quarantined_contacts,
 )
 from regulars.landing.quarantine import quarantined_records, waiting_count
 from regulars.landing.writing import write_records
+from regulars.progress import listening
 from regulars.records import RawRecord, Window
 from regulars.sources import payload_model
 
@@ -56,7 +61,9 @@ def content(settings, batch) -> bytes:
 REFUSED = {"paid_amount": "lots"}
 
 
-@pytest.mark.parametrize("way", ["buyers", "orders", "phone", "sealed phone", "defect"])
+@pytest.mark.parametrize(
+    "way", ["buyers", "orders", "phone", "sealed phone", "sealed hash", "defect"]
+)
 def test_a_refused_record_of_theirs_becomes_a_mark_without_content(settings, vault, way):
     theirs = order("1000001", "anna.anna", payer_phone=PHONE, **REFUSED)
     wanted = traces(vault, phone=PHONE)
@@ -66,6 +73,9 @@ def test_a_refused_record_of_theirs_becomes_a_mark_without_content(settings, vau
         wanted = traces(vault, orders=["1000001"])
     elif way == "sealed phone":
         theirs = order("1000001", "x", paid_amount=f"call +86 {PHONE[:3]} {PHONE[3:]} 张")
+    elif way == "sealed hash":
+        theirs = order("1000001", "x", paid_amount=f"call +86 {PHONE[:3]} {PHONE[3:]} 张")
+        wanted = Traces({}, frozenset({vault.hash_of("phone", PHONE)}))
     elif way == "defect":
         whole = {"who": f"Anna, {PHONE[:3]}-{PHONE[3:]}"}
         theirs = RawRecord(whole, "page 1, item 1", "not an object")
@@ -112,18 +122,24 @@ def test_the_contacts_of_refused_records_are_told_before_they_go(settings, vault
 @pytest.mark.parametrize(
     ("name", "text", "goes"),
     [
-        ("a.csv", f"who\n{PHONE}\n", True),
-        ("a.csv", "who\n+86 139-5555-7777\n", True),
-        ("a.csv", "谁\nanna.anna\n", True),
-        ("a.csv", "who\n13955557778\n", False),
-        ("a.parquet", "cannot be searched", True),
+        ("a.csv", f"who\n{PHONE}\n".encode(), True),
+        ("a.csv", b"who\n+86 139-5555-7777\n", True),
+        ("a.csv", "谁\nanna.anna\n".encode("gb18030"), True),
+        ("a.csv", "谁\nanna.anna\n".encode(), True),
+        ("a.csv", "谁\n13955557778\n".encode("gb18030"), False),
+        ("a.csv", "谁\n13955557778,张\n".encode()[:-2], False),
+        ("a.csv", f"who\n{PHONE}\n".encode("utf-16"), True),
+        ("a.csv", "nobody\n".encode("utf-16"), True),
+        ("a.csv", "nobody\n".encode("utf-16-le"), True),
+        ("a.csv", b"\xff\xff who\n", True),
+        ("a.parquet", b"cannot be searched", True),
     ],
 )
 def test_a_file_that_was_refused_goes_if_it_may_hold_them(settings, vault, name, text, goes):
     folder = settings.quarantine_dir / PLACE.folder
     folder.mkdir(parents=True)
     plain = settings.data_dir / "plain"
-    plain.write_text(text, encoding="gb18030")
+    plain.write_bytes(text)
     vault.seal_file(plain, folder / "x.sealed")
     (folder / "x.rejected.json").write_bytes(orjson.dumps({"file": name}))
     done = clear_quarantine(settings, vault, traces(vault, phone=PHONE, buyers=["anna.anna"]), "e")
@@ -132,14 +148,49 @@ def test_a_file_that_was_refused_goes_if_it_may_hold_them(settings, vault, name,
     assert (folder / "x.rejected.json").exists()
 
 
-def test_a_refused_file_of_another_shop_stays(settings, vault):
+@pytest.mark.parametrize("name", ["a.xlsx", "utf16.csv"])
+def test_a_refused_file_of_another_shop_goes_only_if_a_contact_may_stand_in_it(
+    settings, vault, name
+):
     folder = settings.quarantine_dir / "file/taobao/other/orders/2017-10-01"
     folder.mkdir(parents=True)
     plain = settings.data_dir / "plain"
-    plain.write_text("cannot be searched")
+    plain.write_bytes("cannot be searched".encode("utf-16"))
     vault.seal_file(plain, folder / "x.sealed")
-    (folder / "x.rejected.json").write_bytes(orjson.dumps({"file": "a.xlsx"}))
+    (folder / "x.rejected.json").write_bytes(orjson.dumps({"file": name}))
     assert clear_quarantine(settings, vault, traces(vault, buyers=["anna"]), "e").files == 0
+    hashes = Traces({}, frozenset({vault.hash_of("phone", PHONE)}))
+    assert clear_quarantine(settings, vault, hashes, "e").files == 1
+
+
+def test_a_nights_refused_records_are_cleared_and_no_others(settings, vault):
+    wanted = traces(vault, buyers=["anna"])
+    older = land(settings, vault, order("1", "anna", **REFUSED))
+    fresh = land(settings, vault, order("2", "anna", **REFUSED), order("3", "bert", **REFUSED))
+    assert clear_refused(settings, vault, wanted, "e", [fresh]) == 1
+    assert (waiting_count(settings, older), waiting_count(settings, fresh)) == (1, 1)
+    assert clear_refused(settings, vault, wanted, "e", [fresh]) == 0
+
+
+def test_refused_records_say_whose_they_are_sealed_ones_as_well(settings, vault):
+    batch = land(
+        settings,
+        vault,
+        order("1", "anna", payer_phone=PHONE, **REFUSED),
+        order("2", "bert 张 bert", status="?"),
+        RawRecord({"order_id": 3, "buyer_id": "carl"}, "page 1, item 3", "not an object"),
+        order("4", "bert " * 40),
+    )
+    found = sorted(iter_refused(settings, vault, [batch]), key=lambda one: one.line)
+    first, second, third, fourth = found
+    assert (first.buyers, first.orders) == (("anna",), ("1",))
+    assert first.contacts == (vault.hash_of("phone", PHONE),)
+    assert (second.buyers, second.orders) == (("bert 张 bert",), ("2",))
+    assert (third.buyers, third.orders) == (("carl",), ("3",))
+    assert (fourth.buyers, fourth.orders) == (((("bert " * 40).strip()),), ("4",))
+    clear_refused(settings, vault, traces(vault, buyers=["anna", "carl"]), "e", [batch])
+    left = iter_refused(settings, vault, [batch])
+    assert sorted(one.orders for one in left) == [("2",), ("4",)]
 
 
 def test_landed_records_say_whose_they_are(settings, vault):
@@ -149,3 +200,41 @@ def test_landed_records_say_whose_they_are(settings, vault):
     assert first.contacts == (vault.hash_of("phone", PHONE),)
     assert first.defines == "order"
     assert (second.line, second.buyers, second.contacts) == (2, ("bert",), ())
+
+
+def test_withdrawn_records_say_whose_they_are_as_far_as_they_can_be_read(settings, vault):
+    batch = land(settings, vault, order("1", "anna", payer_phone=PHONE))
+    folder = withdraw(settings, batch, reason="wrong", at=WINDOW.start, by="test")
+    [mention] = iter_withdrawn(settings)
+    assert (mention.buyers, mention.contacts) == (("anna",), (vault.hash_of("phone", PHONE),))
+    [data] = folder.glob("*.ndjson.zst")
+    data.write_bytes(b"damaged")
+    told = []
+    with listening(told.append):
+        assert list(iter_withdrawn(settings)) == []
+    assert any("is searched only in part" in line for line in told)
+    data.unlink()
+    assert list(iter_withdrawn(settings)) == []
+
+
+@pytest.mark.parametrize("buyer", ["138****0000", "j***d", "*"])
+def test_a_masked_buyer_is_nobody(settings, vault, buyer):
+    place = Place("exports", "demo", "jd", "grocer", "jd_orders", date(2017, 10, 1))
+    model = payload_model("exports", "jd_orders")
+    record = {
+        **{"order_id": "1", "status": "已完成", "product_id": "2", "quantity": "1"},
+        **{"price": "3", "payable_amount": "3", "created_at": "2017-10-01 09:00:00"},
+    }
+    with BatchWriter(settings, place, "test") as writer:
+        records = [RawRecord({**record, "buyer_account": one}, "x") for one in (buyer, "anna")]
+        write_records(writer, model, vault, records)
+        batch = writer.commit(Origin("orders.csv", WINDOW.start, window=WINDOW))
+    first, second = iter_mentions(settings, [batch])
+    assert (first.buyers, first.orders, first.defines) == ((), ("1",), "order")
+    assert second.buyers == ("anna",)
+    # A stream whose ids are ids refuses it instead.
+    refused = land(settings, vault, order("1", buyer))
+    assert (refused.record_count, refused.quarantined_count) == (0, 1)
+    assert [*refused.quarantine_reasons] == [
+        "buyer_id: masked, so it stands for several people; deliver the stable id"
+    ]

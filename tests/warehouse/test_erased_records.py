@@ -1,14 +1,16 @@
 """Records of erased persons are left out where landing is loaded, and nowhere else."""
 
+import re
 from datetime import UTC, date, datetime
 
 import duckdb
 import pytest
 import zstandard
 
-from regulars.keys import founded_member_key, shop_key
+from regulars.keys import founded_member_key, shop_key, unnamed_buyer
 from regulars.records import BatchManifest
-from regulars.settings import Settings
+from regulars.settings import PROJECT_ROOT, Settings
+from regulars.sources.payloads import names_buyer
 from regulars.state import ErasedKeys
 from regulars.warehouse.load import applied_head, holds_erased, load_batches
 from regulars.warehouse.session import open_warehouse
@@ -152,6 +154,22 @@ def test_a_warehouse_remembers_which_tombstones_it_was_held_against(warehouse, s
     assert applied_head(warehouse) == 1
 
 
+@pytest.mark.parametrize("account", ["anna", "138****0000", "*", "a%b", "安娜", ""])
+def test_loading_and_finding_and_staging_agree_on_who_is_nobody(warehouse, account):
+    """A masked account stands for several people: erasing one of them must not take the others."""
+    staging = PROJECT_ROOT / "dbt_project/models/staging/exports/stg_exports__orders.sql"
+    [rule] = re.findall(r"case when (buyer_account [^\n]+) then buyer_account", staging.read_text())
+    query = f"select coalesce({rule}, false) from (select $account as buyer_account)"
+    assert duckdb.execute(query, {"account": account}).fetchone() == (names_buyer(account),)
+    table = "warehouse.raw.exports__jd_orders"
+    warehouse.execute(
+        f"insert into {table} (_brand, _platform, _shop, buyer_account) values (?, ?, ?, ?)",
+        [*PLACE, account],
+    )
+    erased = ErasedKeys(customers=frozenset({key(account)}), head=1)
+    assert holds_erased(warehouse, erased) == names_buyer(account)
+
+
 def test_keys_are_those_of_the_models():
     """The macros in dbt_project/macros/keys.sql, spelled out."""
     sql = (
@@ -161,3 +179,7 @@ def test_keys_are_those_of_the_models():
     customer, member = duckdb.sql(sql).fetchone()
     assert shop_key(*PLACE, "anna") == customer
     assert founded_member_key(customer) == member
+    orders = PROJECT_ROOT / "dbt_project/models/intermediate/orders/int_orders__current.sql"
+    [unnamed] = re.findall(r"coalesce\(newest_buyers.buyer_id, (.+)\) as", orders.read_text())
+    query = f"select {unnamed} from (select '7' as order_id) as newest"
+    assert duckdb.sql(query).fetchone() == (unnamed_buyer("7"),)

@@ -284,7 +284,11 @@ def write_durably(path: Path, data: bytes) -> None:
 
 def _settle(part: Path, path: Path) -> None:
     part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _fsync_folder(path.parent)
+
+
+def _fsync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
@@ -309,7 +313,12 @@ def read_manifest(path: Path) -> BatchManifest:
 
 
 def list_batches(
-    settings: Settings, *, source: str = "*", shop: str = "*", stream: str = "*"
+    settings: Settings,
+    *,
+    source: str = "*",
+    shop: str = "*",
+    stream: str = "*",
+    root: Path | None = None,
 ) -> list[BatchManifest]:
     """Manifests of the complete batches, in order of date, source, shop, stream, extraction.
 
@@ -317,7 +326,7 @@ def list_batches(
         LandingError: a manifest is damaged.
     """
     pattern = f"{source}/*/{shop}/{stream}/*/*{MANIFEST_SUFFIX}"
-    found = [read_manifest(path) for path in settings.landing_dir.glob(pattern)]
+    found = [read_manifest(path) for path in (root or settings.landing_dir).glob(pattern)]
     return sorted(
         found,
         key=lambda batch: (
@@ -332,6 +341,15 @@ def list_batches(
     )
 
 
+def list_withdrawn(settings: Settings) -> list[BatchManifest]:
+    """Manifests of the batches that were withdrawn; their records stand in the withdrawn folder.
+
+    Raises:
+        LandingError: a manifest is damaged.
+    """
+    return list_batches(settings, root=settings.withdrawn_dir)
+
+
 def find_by_content(
     settings: Settings, platform: str, shop: str, stream: str, source: str, sha256: str
 ) -> BatchManifest | None:
@@ -344,14 +362,16 @@ def find_by_content(
     return None
 
 
-def read_batch(settings: Settings, manifest: BatchManifest) -> Iterator[dict[str, Any]]:
-    """The records of a batch as they stand in landing.
+def read_batch(
+    settings: Settings, manifest: BatchManifest, *, root: Path | None = None
+) -> Iterator[dict[str, Any]]:
+    """The records of a batch as they stand in landing, or below another ``root``.
 
     Raises:
         LandingError: the file is missing or damaged.
     """
     rest = b""
-    for block in _plain_blocks(settings.landing_dir / manifest.path):
+    for block in _plain_blocks((root or settings.landing_dir) / manifest.path):
         *lines, rest = (rest + block).split(b"\n")
         for line in lines:
             yield orjson.loads(line)
@@ -381,8 +401,9 @@ def withdraw(
 ) -> Path:
     """Move a batch, and what was quarantined of it, out of landing; its new folder.
 
-    Only for the holder of the run lease. The copies are whole before the commit mark goes, so a
-    killed withdrawal leaves the batch where it was or has moved it; repeat it in either case.
+    Only for the holder of the run lease. The copies are whole and on disk before the commit mark
+    goes, so a killed withdrawal, or a power cut, leaves the batch where it was or has moved it;
+    repeat it in either case.
 
     Args:
         settings: where landing stands.
@@ -405,17 +426,25 @@ def withdraw(
         quarantined = settings.quarantine_dir / place / data
         if quarantined.exists():
             originals.append(quarantined)
-            shutil.copyfile(quarantined, target / f"quarantined-{data}")
+            _copy_durably(quarantined, target / f"quarantined-{data}")
         if originals[0].exists():
-            shutil.copyfile(originals[0], target / data)
+            _copy_durably(originals[0], target / data)
         write_durably(
             target / f"{manifest.batch_id}.withdrawn.json",
             json.dumps(note, ensure_ascii=False, indent=1).encode() + b"\n",
         )
-        marker.replace(target / marker.name)
+        _settle(marker, target / marker.name)
         for path in originals:
             path.unlink(missing_ok=True)
     return target
+
+
+def _copy_durably(source: Path, target: Path) -> None:
+    """Copy a file so that neither its content nor its name is lost in a power cut."""
+    shutil.copyfile(source, target)
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
+    _fsync_folder(target.parent)
 
 
 def _plain_blocks(path: Path) -> Iterator[bytes]:

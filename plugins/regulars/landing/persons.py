@@ -4,6 +4,7 @@ Landing is immutable: nothing is taken out of it. What may be rewritten is quara
 night was ever built on it, and what it holds sealed could be opened with the vault's key.
 """
 
+import codecs
 import io
 import json
 import re
@@ -20,18 +21,23 @@ from regulars.landing.batches import (
     DATA_SUFFIX,
     landing_errors,
     list_batches,
+    list_withdrawn,
     read_batch,
     write_durably,
 )
 from regulars.landing.quarantine import ERASED_NOTE, notes_path, read_notes
+from regulars.progress import report
 from regulars.records import BatchManifest
 from regulars.settings import Settings
-from regulars.sources import raw_links
-from regulars.sources.payloads import Refers
+from regulars.sources import payload_model, raw_links
+from regulars.sources.payloads import Refers, names_buyer
 from regulars.vault import Vault
+from regulars.vault.contacts import contacts_in
 
 _TOKEN = "ct_"  # noqa: S105 - what tokens of the vault begin with
 _TEXT_FILES = (".csv",)
+_SEARCHABLE = ("utf-8", "gb18030")
+"""Encodings in which ASCII stands as it is."""
 _TELLING = 7
 """Characters from which on a number found in running text is taken for the one looked for."""
 _OVERLAP = 512
@@ -46,7 +52,7 @@ class Mention:
     Attributes:
         batch: where it landed.
         line: its number there.
-        buyers, orders, messages: native ids of the record's own fields.
+        buyers, orders, messages: native ids of the record's own fields; masked ones are nobody's.
         contacts: keyed hashes of the contacts in it.
     """
 
@@ -60,12 +66,18 @@ class Mention:
     @property
     def defines(self) -> Refers | None:
         """What this record is the record of: an order's or a message's own, or neither."""
-        own: dict[str, Refers] = {"orders": "order", "sends": "message"}
-        return own.get(self.batch.stream)
+        return payload_model(self.batch.source, self.batch.stream).defines
 
 
-def iter_mentions(settings: Settings, batches: Iterable[BatchManifest]) -> Iterator[Mention]:
+def iter_mentions(
+    settings: Settings, batches: Iterable[BatchManifest], *, root: Path | None = None
+) -> Iterator[Mention]:
     """Every record of the batches, in their order.
+
+    Args:
+        settings: where landing stands.
+        batches: manifests.
+        root: the folder that they are below, if it is not landing.
 
     Raises:
         LandingError: a file is missing or damaged.
@@ -76,8 +88,55 @@ def iter_mentions(settings: Settings, batches: Iterable[BatchManifest]) -> Itera
         links = raw_links(batch.source, batch.stream)
         if not links and batch.key_id is None:
             continue
-        for record in read_batch(settings, batch):
+        for record in read_batch(settings, batch, root=root):
             yield _mention(batch, links, record)
+
+
+def iter_withdrawn(settings: Settings) -> Iterator[Mention]:
+    """Every record of the withdrawn batches, as far as they can be read.
+
+    A batch may have been withdrawn because its data is damaged: that must keep nobody from being
+    erased.
+    """
+    for batch in list_withdrawn(settings):
+        try:
+            yield from iter_mentions(settings, [batch], root=settings.withdrawn_dir)
+        except LandingError as error:
+            report(f"{batch.batch_id} was withdrawn and is searched only in part: {error.what}")
+
+
+def iter_refused(
+    settings: Settings, vault: Vault, batches: Iterable[BatchManifest]
+) -> Iterator[Mention]:
+    """Every record of the batches that was put aside and still has its content.
+
+    Raises:
+        LandingError: a file is damaged.
+        VaultKeyError: something was sealed with another key.
+    """
+    for batch in batches:
+        path = settings.quarantine_dir / batch.path
+        if not batch.quarantined_count or not path.exists():
+            continue
+        links = raw_links(batch.source, batch.stream)
+        for text in _lines(path):
+            record = orjson.loads(text)
+            if ERASED_NOTE not in record:
+                yield _mention(batch, links, {**_opened(record, links, vault), **record})
+
+
+def _opened(
+    record: Mapping[str, Any], links: Mapping[str, Refers], vault: Vault
+) -> Mapping[str, Any]:
+    """What a refused record's sealed parts say of whose it is."""
+    found = {
+        name: vault.unseal(record[f"{name}_sealed"]) for name in links if f"{name}_sealed" in record
+    }
+    if "_sealed" in record:
+        whole = json.loads(vault.unseal(record["_sealed"]), parse_int=str, parse_float=str)
+        if isinstance(whole, dict):
+            found |= {name: whole[name] for name in links if isinstance(whole.get(name), str)}
+    return found
 
 
 def _mention(
@@ -86,7 +145,7 @@ def _mention(
     found: dict[Refers, list[str]] = {"buyer": [], "order": [], "message": []}
     for name, refers in links.items():
         value = record.get(name)
-        if isinstance(value, str) and value:
+        if isinstance(value, str) and value and (refers != "buyer" or names_buyer(value)):
             found[refers].append(value)
     return Mention(
         batch,
@@ -180,13 +239,42 @@ def _quarantined(settings: Settings) -> Iterator[tuple[Path, tuple[str, ...]]]:
             yield path, path.relative_to(root).parts
 
 
+def clear_refused(
+    settings: Settings,
+    vault: Vault,
+    traces: Traces,
+    erasure_id: str,
+    batches: Iterable[BatchManifest],
+) -> int:
+    """Take a person's refused records of some batches out of quarantine; how many.
+
+    For a night: what was refused of somebody erased before must not wait there.
+
+    Raises:
+        LandingError: a file is damaged or cannot be written.
+        VaultKeyError: something was sealed with another key.
+    """
+    count = 0
+    for batch in batches:
+        path = settings.quarantine_dir / batch.path
+        if not batch.quarantined_count or not path.exists():
+            continue
+        place = path.relative_to(settings.quarantine_dir).parts
+        new, marked = _clear_records(path, place, vault, traces, erasure_id)
+        if marked:
+            _note_erased(settings, batch, marked, erasure_id)
+        count += new
+    return count
+
+
 def clear_quarantine(settings: Settings, vault: Vault, traces: Traces, erasure_id: str) -> Cleared:
     """Take a person's refused records out of quarantine, withdrawn batches' included.
 
     A record is the person's when it names one of their ids or contacts, or when what is sealed in
     it does. Its line stays as a mark without content, so that counts stand. A file that was refused
-    as a whole goes if it holds one of them; one of their shops' that cannot be searched (it is
-    compressed) goes in any case: a refused file is delivered again, complete.
+    as a whole goes if it holds one of them. One that cannot be searched (it is compressed, or in an
+    encoding that nobody knows) goes if they are known at its shop, or by a contact, which may stand
+    in a file of any shop: a refused file is delivered again, complete.
 
     Only for the holder of the run lease. Repeating it finishes what a killed one began.
 
@@ -216,23 +304,35 @@ def _clear_file(path: Path, vault: Vault, traces: Traces) -> bool:
         name = ""
     # <source>/<platform>/<shop>/<stream>/<date>/<file>
     platform, shop = path.parts[-5], path.parts[-4]
+    found: bool | None = None
     if name.lower().endswith(_TEXT_FILES):
         plain = traces.telling_contacts() | traces.telling_ids(platform, shop)
         found = _holds(vault.sealed_blocks(path), plain)
-    else:
-        found = bool(traces.ids_of(platform, shop))
+    if found is None:
+        found = bool(traces.ids_of(platform, shop) or traces.contacts or traces.plain)
     if found:
         with landing_errors(path):
             path.unlink(missing_ok=True)
     return found
 
 
-def _holds(blocks: Iterable[bytes], texts: Collection[str]) -> bool:
-    """Whether one of the texts stands in the blocks, across their borders as well."""
+def _holds(blocks: Iterable[bytes], texts: Collection[str]) -> bool | None:
+    """Whether one of the texts stands in the blocks; None if they cannot be searched for it.
+
+    Blocks are searched across their borders. Ids and contacts are ASCII, and in UTF-8 and GB18030
+    they stand as they are; in UTF-16 there is a NUL in each of their characters.
+    """
+    decoders = {name: codecs.getincrementaldecoder(name)("strict") for name in _SEARCHABLE}
     rest = b""
     for block in blocks:
+        for name in list(decoders):
+            try:
+                decoders[name].decode(block)
+            except UnicodeDecodeError:
+                del decoders[name]
+        if b"\0" in block or not decoders:
+            return None
         whole = rest + block
-        # Ids and contacts are ASCII, in whatever encoding the rest of the file is.
         readable = whole.decode("ascii", errors="replace")
         if any(text in seen for seen in (readable, _searchable(readable)) for text in texts):
             return True
@@ -279,14 +379,16 @@ def _is_theirs(
     links = raw_links(source, stream)
     if not traces.contacts.isdisjoint(_contacts(record)):
         return True
+    known = {**_opened(record, links, vault), **record}
+    if any(known.get(name) in ids.get(refers, ()) for name, refers in links.items()):
+        return True
     for name, value in record.items():
-        if not isinstance(value, str):
-            continue
-        if name in links and value in ids.get(links[name], ()):
-            return True
-        if name.endswith("_sealed"):
+        if name.endswith("_sealed") and isinstance(value, str):
             plain = vault.unseal(value)
             if any(text in _searchable(plain) for text in traces.telling_contacts()):
+                return True
+            # The plain contact may be gone already: an interrupted erasure knows hashes alone.
+            if any(vault.hash_of(*one) in traces.contacts for one in contacts_in(plain)):
                 return True
             # A record that could not be told apart is JSON: an id is a text of its own in it.
             if any(json.dumps(one) in plain for one in traces.telling_ids(platform, shop)):

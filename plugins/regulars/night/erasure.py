@@ -9,9 +9,10 @@ import getpass
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from uuid import UUID
 
 from regulars.clock import clock_for
@@ -23,6 +24,7 @@ from regulars.landing.persons import (
     Traces,
     clear_quarantine,
     iter_mentions,
+    iter_withdrawn,
     quarantined_contacts,
 )
 from regulars.night.manifest import run_id_of
@@ -31,15 +33,12 @@ from regulars.night.persons import (
     Wanted,
     find_person,
     free_contacts,
-    key_of,
-    place_of,
-    records_of,
+    native_ids,
 )
 from regulars.night.steps import SUBJECTS, Night
 from regulars.progress import report
 from regulars.queues.erase import take_out_of_queue
 from regulars.settings import Settings
-from regulars.sources.payloads import Refers
 from regulars.state import ErasedDigest, ErasedKeys, Erasure, StateStore
 from regulars.vault import ContactKind, Vault, normalise, open_vault
 from regulars.vault.contacts import holds_contact
@@ -143,7 +142,8 @@ class Eraser:
     ) -> Outcome:
         """Erase whoever is known by what was given, everywhere but in landing.
 
-        Whoever was erased before is only looked for in what was refused since; the audit stays.
+        Whoever was erased before is only looked for in what was refused or published since; the
+        audit stays.
 
         Args:
             given: what the person is known by; several belong to one person.
@@ -163,19 +163,20 @@ class Eraser:
                 next_step="give a ticket number or the date of a letter",
             )
         with self._leased(), self._vault() as vault:
-            self._resume(vault)
+            resumed = self._resume(vault)
             wanted = self._wanted(given, vault)
             erased = self.state.erasures.keys()
             person = find_person(
                 self._mentions,
                 wanted,
+                withdrawn=lambda: iter_withdrawn(self.settings),
                 bridge=self._bridge(),
                 erased=erased,
                 has_contacts=bool(vault.known(wanted.contacts)),
             )
             if erased.covers(person.keys):
                 outcome = self._again(person, vault, wanted)
-                rebuild = False
+                rebuild = rebuild and bool(resumed)
             else:
                 if not confirm(person):
                     raise ErasureError(
@@ -272,25 +273,21 @@ class Eraser:
         return done
 
     def _again(self, person: Person, vault: Vault, wanted: Wanted) -> Outcome:
-        """Look through what was refused since; the audit is that of the first time."""
+        """Look through what was refused or published since; the audit is that of the first time.
+
+        A night may have learned whose an order was after an older version had shown it.
+        """
         keys = person.keys
-        first = next(
-            iter(
-                sorted(
-                    {
-                        found
-                        for kind, some in (
-                            ("customer", map(str, keys.customers)),
-                            ("order", map(str, keys.orders)),
-                            ("contact", keys.contacts),
-                        )
-                        for key in some
-                        if (found := self.state.erasures.erasure_of(kind, key))
-                    }
-                )
-            )
+        kinds = (
+            ("customer", map(str, keys.customers)),
+            ("order", map(str, keys.orders)),
+            ("message", keys.messages),
+            ("contact", keys.contacts),
         )
+        found = (self.state.erasures.erasure_of(kind, key) for kind, some in kinds for key in some)
+        first = min(one for one in found if one)
         self._clear_vault(first, vault, wanted.plain)
+        self._clear_published(self.state.erasures.keys())
         erasure = self.state.erasures.get(first)
         assert erasure is not None  # noqa: S101 - a tombstone has an erasure
         return Outcome(erasure, is_known=True)
@@ -321,7 +318,7 @@ class Eraser:
     def _clear_vault(self, erasure_id: str, vault: Vault, plain: frozenset[str]) -> dict[str, int]:
         """Quarantine first, because finding a contact in what is sealed needs the contact."""
         keys = self.state.erasures.keys(erasure_id=erasure_id)
-        ids = self._native_ids(keys)
+        ids = native_ids(chain(self._mentions(), iter_withdrawn(self.settings)), keys)
         told = frozenset(vault.revealed(keys.contacts)) | plain
         traces = Traces(ids, keys.contacts, told)
         refused = quarantined_contacts(self.settings, vault, traces) - keys.contacts
@@ -335,22 +332,6 @@ class Eraser:
             "quarantined_records": cleared.records,
             "quarantined_files": cleared.files,
             "vault_contacts": vault.erase_hashes(keys.contacts),
-        }
-
-    def _native_ids(
-        self, keys: ErasedKeys
-    ) -> Mapping[tuple[str, str], Mapping[Refers, frozenset[str]]]:
-        """The ids that the tombstones stand for, read back from landing."""
-        found: dict[tuple[str, str], dict[Refers, set[str]]] = {}
-        for mention in records_of(self._mentions(), keys):
-            _, platform, shop = place_of(mention)
-            ids = found.setdefault((platform, shop), defaultdict(set))
-            own = _only(mention, keys)
-            for refers, some in own.items():
-                ids[refers].update(some)
-        return {
-            place: {refers: frozenset(some) for refers, some in ids.items()}
-            for place, ids in found.items()
         }
 
     def _clear_published(self, keys: ErasedKeys) -> dict[str, int]:
@@ -425,20 +406,6 @@ def _with(outcome: Outcome, *, rebuilt: bool, note: str) -> Outcome:
     return Outcome(
         outcome.erasure, outcome.is_known, outcome.shared_contacts, rebuilt=rebuilt, note=note
     )
-
-
-def _only(mention: Mention, keys: ErasedKeys) -> dict[Refers, list[str]]:
-    """Those ids of a record that have a tombstone themselves."""
-    place = place_of(mention)
-    return {
-        "buyer": [one for one in mention.buyers if key_of(place, one) in keys.customers],
-        "order": [one for one in mention.orders if key_of(place, one) in keys.orders],
-        "message": [
-            one
-            for one in mention.messages
-            if one in keys.messages or str(key_of(place, one)) in keys.messages
-        ],
-    }
 
 
 def _malformed(kind: str, why: str) -> ErasureError:

@@ -6,16 +6,24 @@ names a buyer, an order or a message, and carries contacts as keyed hashes.
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 from uuid import UUID
 
 from regulars.errors import ErasureError
-from regulars.keys import founded_member_key, shop_key
+from regulars.keys import founded_member_key, shop_key, unnamed_buyer
 from regulars.landing import list_batches
-from regulars.landing.persons import Mention, iter_mentions
+from regulars.landing.persons import (
+    Mention,
+    Traces,
+    clear_refused,
+    iter_mentions,
+    iter_refused,
+)
 from regulars.records import BatchManifest
 from regulars.settings import Settings
+from regulars.sources.payloads import Refers
 from regulars.state import ErasedKeys, StateStore
 from regulars.vault import Vault
 
@@ -27,6 +35,9 @@ Native = tuple[Place, str]
 
 Mentions = Callable[[], Iterable[Mention]]
 """Gives every landed record, from the first; it is called more than once."""
+
+Tombstone = tuple[str, str]
+"""Kind and key."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,8 @@ class Person:
     """What was found.
 
     Attributes:
-        customers: the buyers, sorted; the command names them, a log does not.
+        customers: the buyers, sorted, an order that nobody is named for being its own; the command
+            names them, a log does not.
         keys: what their tombstones will hold.
         shared_contacts: contacts of theirs that stay, because others have them as well.
         record_count: landed records that are theirs.
@@ -80,6 +92,7 @@ def find_person(
     mentions: Mentions,
     wanted: Wanted,
     *,
+    withdrawn: Mentions = tuple,
     bridge: Mapping[UUID, UUID],
     erased: ErasedKeys,
     has_contacts: bool,
@@ -89,6 +102,8 @@ def find_person(
     Args:
         mentions: landing.
         wanted: who.
+        withdrawn: what was taken out of landing. It was wrong, so it says whose something is only
+            of somebody whom landing does not know; contacts of theirs in it go all the same.
         bridge: customer key -> member key, as published; a customer that it does not know is the
             member that they found.
         erased: what is erased already; contacts shared with nobody but erased persons are free.
@@ -100,29 +115,32 @@ def find_person(
     members = defaultdict(set)
     for customer, member in bridge.items():
         members[member].add(customer)
-    customers = _find_customers(mentions, wanted, members)
-    keys = {key_of(*native) for native in customers}
-    orders, messages = _find_owned(mentions, keys, wanted)
-    if not (customers or orders or has_contacts):
+    customers: frozenset[Native] = frozenset()
+    own = ErasedKeys()
+    for some in (mentions, withdrawn):
+        customers, own = _find_own(some, wanted, members)
+        if own:
+            break
+    if not (own or has_contacts):
         raise ErasureError(
             "nobody is known by that",
             where="landing and vault",
             next_step="check shop and spelling (a buyer id is given as SHOP:ID); nothing was "
             "changed",
         )
-    own = ErasedKeys(customers=frozenset(keys), orders=orders, messages=messages)
     contacts, record_count = _contacts_of(mentions, own)
+    contacts |= _contacts_of(withdrawn, own)[0]
     used = _used_by_others(mentions, contacts - wanted.contacts, _with(own, erased))
-    gone = keys | erased.customers
-    founded = {founded_member_key(key) for key in keys}
-    theirs = founded | {bridge[key] for key in keys if key in bridge}
+    gone = own.customers | erased.customers
+    founded = {founded_member_key(key) for key in own.customers}
+    theirs = founded | {bridge[key] for key in own.customers if key in bridge}
     return Person(
         customers=tuple(sorted(customers)),
         keys=ErasedKeys(
             customers=own.customers,
             members=frozenset(key for key in theirs if members[key] <= gone),
-            orders=orders,
-            messages=messages,
+            orders=own.orders,
+            messages=own.messages,
             contacts=frozenset(contacts - used) | wanted.contacts,
         ),
         shared_contacts=len(used),
@@ -138,11 +156,25 @@ def _with(own: ErasedKeys, erased: ErasedKeys) -> ErasedKeys:
     )
 
 
+def _find_own(
+    mentions: Mentions, wanted: Wanted, members: Mapping[UUID, Collection[UUID]]
+) -> tuple[frozenset[Native], ErasedKeys]:
+    """The person's customers, as native ids, and the keys of what is theirs."""
+    buyers, unowned = _find_customers(mentions, wanted, members)
+    orders, messages = _find_owned(mentions, {key_of(*one) for one in buyers}, unowned)
+    unnamed = _unnamed_buyers(mentions, orders)
+    alone = {(place, unnamed_buyer(order)) for place, order in unowned} & unnamed
+    keys = frozenset(key_of(*one) for one in buyers | unnamed)
+    return frozenset(buyers | alone), ErasedKeys(customers=keys, orders=orders, messages=messages)
+
+
 def _find_customers(
     mentions: Mentions, wanted: Wanted, members: Mapping[UUID, Collection[UUID]]
-) -> set[Native]:
+) -> tuple[set[Native], set[Native]]:
+    """Buyers of the person, and orders of theirs whose buyer no record of the order names."""
     found: set[Native] = set()
     orders: set[Native] = set()
+    names: set[tuple[Place, tuple[str, ...]]] = set()
     bridged = wanted.customers | {
         key for member in wanted.members for key in members.get(member, ())
     }
@@ -152,11 +184,32 @@ def _find_customers(
         for buyer in mention.buyers:
             if has_contact or _is_wanted(place, buyer, wanted, bridged):
                 found.add((place, buyer))
+        if len(mention.buyers) > 1:
+            names.add((place, mention.buyers))
         for order in mention.orders:
-            is_named = (place[2], order) in wanted.orders
-            if is_named or (has_contact and not mention.buyers):
+            is_its_own = mention.defines == "order" and not mention.buyers
+            if (
+                (place[2], order) in wanted.orders
+                or (has_contact and not mention.buyers)
+                or (is_its_own and _is_wanted(place, unnamed_buyer(order), wanted, bridged))
+            ):
                 orders.add((place, order))
-    return found | _owners(mentions, orders)
+    owners = _owners(mentions, orders)
+    found |= {(place, buyer) for (place, _), buyers in owners.items() for buyer in buyers}
+    return _under_all_names(found, names), orders - owners.keys()
+
+
+def _under_all_names(
+    found: set[Native], names: Collection[tuple[Place, tuple[str, ...]]]
+) -> set[Native]:
+    """Buyers with what else the same records call them: a platform may give two ids for one."""
+    known = -1
+    while known != len(found):
+        known = len(found)
+        for place, buyers in names:
+            if any((place, buyer) in found for buyer in buyers):
+                found.update((place, buyer) for buyer in buyers)
+    return found
 
 
 def _is_wanted(place: Place, buyer: str, wanted: Wanted, bridged: Collection[UUID]) -> bool:
@@ -168,22 +221,33 @@ def _is_wanted(place: Place, buyer: str, wanted: Wanted, bridged: Collection[UUI
     return key in bridged or (bool(wanted.members) and founded_member_key(key) in wanted.members)
 
 
-def _owners(mentions: Mentions, orders: Collection[Native]) -> set[Native]:
-    """The buyers that the orders belong to: as the last record of each says."""
-    owners: dict[Native, str] = {}
+def _owners(mentions: Mentions, orders: Collection[Native]) -> dict[Native, tuple[str, ...]]:
+    """The buyers that the orders belong to: as the last record of each that names one says."""
+    owners: dict[Native, tuple[str, ...]] = {}
     if orders:
         for mention in mentions():
             place = place_of(mention)
             for order in mention.orders:
                 if mention.defines == "order" and mention.buyers and (place, order) in orders:
-                    owners[place, order] = mention.buyers[-1]
-    return {(place, buyer) for (place, _), buyer in owners.items()}
+                    owners[place, order] = mention.buyers
+    return owners
+
+
+def _unnamed_buyers(mentions: Mentions, orders: Collection[UUID]) -> set[Native]:
+    """The customers that the models made, or once made, of orders whose records name no buyer."""
+    return {
+        (place_of(mention), unnamed_buyer(order))
+        for mention in (mentions() if orders else ())
+        if mention.defines == "order" and not mention.buyers
+        for order in mention.orders
+        if key_of(place_of(mention), order) in orders
+    }
 
 
 def _find_owned(
-    mentions: Mentions, customers: Collection[UUID], wanted: Wanted
+    mentions: Mentions, customers: Collection[UUID], unowned: Collection[Native]
 ) -> tuple[frozenset[UUID], frozenset[str]]:
-    """Keys of the orders and messages that belong to the customers.
+    """Keys of the orders and messages that belong to the customers, and of the unowned orders.
 
     An order or message belongs to whom its last own record names. One that only other records tell
     of, such as a refund, belongs to whom they name.
@@ -199,7 +263,7 @@ def _find_owned(
                     key = key_of(place, one)
                     if mention.buyers and (is_theirs or key in owned[kind]):
                         owned[kind][key] = is_theirs
-                elif is_theirs or (kind == "order" and (place[2], one) in wanted.orders):
+                elif is_theirs:
                     named[kind].add(key_of(place, one))
     doubtful = {key for kind, keys in named.items() for key in keys if key not in owned[kind]}
     if doubtful:
@@ -215,31 +279,48 @@ def _find_owned(
         | (named[kind] - owned[kind].keys() - doubtful)
         for kind in owned
     }
-    whole["order"] |= {
-        key_of(place_of(mention), order)
-        for mention in (mentions() if wanted.orders else ())
-        if not mention.buyers and mention.defines == "order"
-        for order in mention.orders
-        if (mention.batch.shop, order) in wanted.orders
-    }
+    whole["order"] |= {key_of(place, order) for place, order in unowned}
     return frozenset(whole["order"]), frozenset(str(key) for key in whole["message"])
 
 
-def _is_of(mention: Mention, keys: ErasedKeys) -> bool:
+def tombstone_of(mention: Mention, keys: ErasedKeys) -> Tombstone | None:
+    """The first of ``keys`` that a record names: a buyer, an order or a message; None if none."""
     place = place_of(mention)
-    return (
-        any(key_of(place, buyer) in keys.customers for buyer in mention.buyers)
-        or any(key_of(place, order) in keys.orders for order in mention.orders)
-        or any(
-            one in keys.messages or str(key_of(place, one)) in keys.messages
-            for one in mention.messages
-        )
-    )
+    for buyer in mention.buyers:
+        if (key := key_of(place, buyer)) in keys.customers:
+            return "customer", str(key)
+    for order in mention.orders:
+        if (key := key_of(place, order)) in keys.orders:
+            return "order", str(key)
+    for one in mention.messages:
+        # Our own messages come back under the id that they left with.
+        for known in (one, str(key_of(place, one))):
+            if known in keys.messages:
+                return "message", known
+    return None
 
 
 def records_of(mentions: Iterable[Mention], keys: ErasedKeys) -> Iterator[Mention]:
     """Those of the records that name a buyer, an order or a message of ``keys``."""
-    return (mention for mention in mentions if _is_of(mention, keys))
+    return (mention for mention in mentions if tombstone_of(mention, keys))
+
+
+def native_ids(
+    mentions: Iterable[Mention], keys: ErasedKeys
+) -> dict[tuple[str, str], dict[Refers, frozenset[str]]]:
+    """(platform, shop) -> the ids that ``keys`` stand for, read back from records."""
+    found: dict[tuple[str, str], dict[Refers, frozenset[str]]] = {}
+    for mention in records_of(mentions, keys):
+        place = place_of(mention)
+        ids = found.setdefault(place[1:], defaultdict(frozenset))
+        ids["buyer"] |= {one for one in mention.buyers if key_of(place, one) in keys.customers}
+        ids["order"] |= {one for one in mention.orders if key_of(place, one) in keys.orders}
+        ids["message"] |= {
+            one
+            for one in mention.messages
+            if one in keys.messages or str(key_of(place, one)) in keys.messages
+        }
+    return found
 
 
 def _contacts_of(mentions: Mentions, keys: ErasedKeys) -> tuple[set[str], int]:
@@ -257,7 +338,7 @@ def _used_by_others(mentions: Mentions, contacts: Collection[str], keys: ErasedK
     if contacts:
         for mention in mentions():
             shared = [one for one in mention.contacts if one in contacts and one not in found]
-            if shared and not _is_of(mention, keys):
+            if shared and not tombstone_of(mention, keys):
                 found.update(shared)
     return found
 
@@ -269,32 +350,70 @@ def free_contacts(
     return frozenset(contacts) - _used_by_others(mentions, contacts, erased)
 
 
-def found_later(mentions: Mentions, erased: ErasedKeys) -> dict[UUID, ErasedKeys]:
-    """What fresh records tell of erased customers: orders, messages, contacts, per customer."""
-    orders: dict[UUID, UUID | None] = {}
-    messages: dict[str, UUID | None] = {}
-    contacts: dict[str, UUID] = {}
-    for mention in mentions():
-        place = place_of(mention)
-        buyers = [key_of(place, buyer) for buyer in mention.buyers]
-        theirs = next((key for key in buyers if key in erased.customers), None)
-        if mention.defines == "order":
-            for order in mention.orders:
-                orders[key_of(place, order)] = theirs
-        if mention.defines == "message":
-            for one in mention.messages:
-                messages[str(key_of(place, one))] = theirs
-        if theirs is not None:
-            contacts.update(dict.fromkeys(mention.contacts, theirs))
-    found: dict[UUID, ErasedKeys] = {}
-    for customer in {*orders.values(), *messages.values(), *contacts.values()} - {None}:
-        assert customer is not None  # noqa: S101 - taken out above
-        found[customer] = ErasedKeys(
-            orders=frozenset(key for key, owner in orders.items() if owner == customer),
-            messages=frozenset(key for key, owner in messages.items() if owner == customer),
-            contacts=frozenset(key for key, owner in contacts.items() if owner == customer),
+def found_later(
+    fresh: Mentions, landed: Mentions, refused: Mentions, erased: ErasedKeys
+) -> dict[Tombstone, ErasedKeys]:
+    """What fresh records tell of erased persons, by the tombstone that they were known by.
+
+    Args:
+        fresh: records that no completed night has seen.
+        landed: every landed record. An order that is known to be theirs only now may have landed
+            in parts, before.
+        refused: fresh records that were put aside; contacts of theirs alone are taken from them.
+        erased: the tombstones that stand.
+
+    Returns:
+        orders and messages of their own, and every contact that stands in a record of theirs.
+    """
+    orders: dict[UUID, Tombstone | None] = {}
+    messages: dict[str, Tombstone | None] = {}
+    contacts: dict[str, Tombstone] = {}
+    for mention in fresh():
+        theirs = _find_contacts(mention, erased, contacts)
+        if theirs or mention.buyers:
+            place = place_of(mention)
+            if mention.defines == "order":
+                orders |= {key_of(place, order): theirs for order in mention.orders}
+            if mention.defines == "message":
+                messages |= {str(key_of(place, one)): theirs for one in mention.messages}
+    known = replace(
+        erased,
+        orders=erased.orders | {key for key, theirs in orders.items() if theirs},
+        messages=erased.messages | {key for key, theirs in messages.items() if theirs},
+    )
+    origins = {("order", str(key)): theirs for key, theirs in orders.items() if theirs}
+    origins |= {("message", key): theirs for key, theirs in messages.items() if theirs}
+    is_new = known.orders > erased.orders or known.messages > erased.messages
+    for mention in chain(landed() if is_new else (), refused()):
+        _find_contacts(mention, known, contacts, origins)
+    return {
+        theirs: ErasedKeys(
+            orders=frozenset(key for key, owner in orders.items() if owner == theirs),
+            messages=frozenset(key for key, owner in messages.items() if owner == theirs),
+            contacts=frozenset(key for key, owner in contacts.items() if owner == theirs),
         )
-    return found
+        for theirs in {*orders.values(), *messages.values(), *contacts.values()}
+        if theirs is not None
+    }
+
+
+def _find_contacts(
+    mention: Mention,
+    erased: ErasedKeys,
+    contacts: dict[str, Tombstone],
+    origins: Mapping[Tombstone, Tombstone] | None = None,
+) -> Tombstone | None:
+    """Note the contacts of a record of theirs, and say whose it is by; None if it is not theirs.
+
+    An erased contact stays one in anybody's record.
+    """
+    theirs = tombstone_of(mention, erased)
+    if theirs:
+        theirs = (origins or {}).get(theirs, theirs)
+        contacts |= dict.fromkeys(mention.contacts, theirs)
+    else:
+        contacts |= {one: ("contact", one) for one in mention.contacts if one in erased.contacts}
+    return theirs
 
 
 def follow_erased(
@@ -302,26 +421,56 @@ def follow_erased(
 ) -> int:
     """Bury what freshly landed of somebody erased, before a night sees it; new tombstones.
 
-    New orders and messages get tombstones, so that records which name only them stay out as well.
-    New contacts are destroyed in the vault, unless somebody else has them.
+    They are known by buyer, by order and by message. New orders and messages get tombstones, so
+    that records which name only them stay out as well. New contacts are destroyed in the vault,
+    unless somebody else has them, and what was refused of them is taken out of quarantine.
     """
     erased = state.erasures.keys()
-    if not erased.customers:
+    if not erased:
         return 0
-    later = found_later(lambda: iter_mentions(settings, fresh), erased)
-    contacts = {one for keys in later.values() for one in keys.contacts} - erased.contacts
+    batches = list_batches(settings)
+    later = found_later(
+        lambda: iter_mentions(settings, fresh),
+        lambda: iter_mentions(settings, batches),
+        lambda: iter_refused(settings, vault, fresh),
+        erased,
+    )
+    found = frozenset(one for keys in later.values() for one in keys.contacts)
     free = frozenset[str]()
-    if contacts:
-        batches = list_batches(settings)
-        free = free_contacts(lambda: iter_mentions(settings, batches), contacts, erased)
+    if contacts := found - erased.contacts:
+        orders = {key for keys in later.values() for key in keys.orders}
+        messages = {key for keys in later.values() for key in keys.messages}
+        known = _with(ErasedKeys(orders=frozenset(orders), messages=frozenset(messages)), erased)
+        free = free_contacts(lambda: iter_mentions(settings, batches), contacts, known)
     new = 0
-    for customer, keys in sorted(later.items()):
-        erasure_id = state.erasures.erasure_of("customer", str(customer))
-        assert erasure_id is not None  # noqa: S101 - the customer has a tombstone
-        found = ErasedKeys(
-            orders=keys.orders, messages=keys.messages, contacts=keys.contacts & free
-        )
-        new += state.erasures.follow(erasure_id, found)
-    if free:
-        vault.erase_hashes(free)
+    for theirs, keys in sorted(later.items()):
+        own = ErasedKeys(orders=keys.orders, messages=keys.messages, contacts=keys.contacts & free)
+        new += state.erasures.follow(_erasure_of(state, theirs), own)
+    _clear_refused(settings, state, vault, fresh)
+    # Those with a tombstone as well: a night may have been killed before it came here.
+    vault.erase_hashes(free | (found & erased.contacts))
     return new
+
+
+def _erasure_of(state: StateStore, tombstone: Tombstone) -> str:
+    found = state.erasures.erasure_of(*tombstone)
+    assert found is not None  # noqa: S101 - it is a tombstone
+    return found
+
+
+def _clear_refused(
+    settings: Settings, state: StateStore, vault: Vault, fresh: list[BatchManifest]
+) -> None:
+    """Take what was freshly refused of erased persons out of quarantine."""
+    erased = state.erasures.keys()
+    erasures = set()
+    for mention in iter_refused(settings, vault, fresh):
+        theirs = tombstone_of(mention, erased) or next(
+            (("contact", one) for one in mention.contacts if one in erased.contacts), None
+        )
+        if theirs:
+            erasures.add(_erasure_of(state, theirs))
+    for erasure_id in sorted(erasures):
+        keys = state.erasures.keys(erasure_id=erasure_id)
+        ids = native_ids(iter_refused(settings, vault, fresh), keys)
+        clear_refused(settings, vault, Traces(ids, keys.contacts), erasure_id, fresh)

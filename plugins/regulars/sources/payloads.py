@@ -34,6 +34,18 @@ Kind = Literal[
 Refers = Literal["buyer", "order", "message"]
 """What an id stands for: whose record it is can be told by a buyer, an order or a message."""
 
+MASK = "*"
+"""A platform writes it over what it hides. A masked buyer id is that of several people."""
+
+
+def names_buyer(value: str) -> bool:
+    """Whether a buyer id stands for one buyer; :data:`NAMES_BUYER` says the same in SQL."""
+    return MASK not in value
+
+
+NAMES_BUYER = f"\"{{name}}\" not like '%{MASK}%'"
+"""SQL of :func:`names_buyer` for the column ``{name}``; staging discards what it is false for."""
+
 Check = Callable[[Any], Any]
 """Canonical text of a value (None: blank). Raises ValueError with the reason."""
 
@@ -149,6 +161,8 @@ class PayloadModel:
         fields: what a record holds.
         note: what one record is, for the generated reference.
         refers: whose record it is, by field, beside what the fields themselves say.
+        defines: what a record is the record of: an order's or a message's own, which says whose it
+            is; None for one that only tells of it, as a refund does.
     """
 
     def __init__(
@@ -159,10 +173,12 @@ class PayloadModel:
         note: str = "",
         *,
         refers: Mapping[str, Refers] | None = None,
+        defines: Refers | None = None,
     ) -> None:
         self.source = source
         self.stream = stream
         self.note = note
+        self.defines = defines
         self.fields = tuple(fields)
         self.names = frozenset(item.name for item in self.fields)
         self.aliases = {alias: item.name for item in self.fields for alias in item.aliases}
@@ -284,6 +300,8 @@ def compile_check(item: Field) -> Check:
     check = _check_of_kind(item)
     if item.is_opaque:
         check = _opaque_check(check)
+    if item.kind == "id" and item.refers == "buyer":
+        check = _unmasked_check(check)
     if item.pattern:
         check = _pattern_check(check, re.compile(item.pattern))
     if item.blank:
@@ -323,6 +341,16 @@ def _opaque_check(check: Check) -> Check:
             )
         text: str | None = check(value)
         return text
+
+    return checked
+
+
+def _unmasked_check(check: Check) -> Check:
+    def checked(value: object) -> str | None:
+        text: str | None = check(value)
+        if text is None or names_buyer(text):
+            return text
+        raise ValueError("masked, so it stands for several people; deliver the stable id")
 
     return checked
 

@@ -1,6 +1,7 @@
 """What contact values look like: their normal form, their masked form, and finding them in text."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -109,6 +110,12 @@ def is_contact(text: str) -> bool:
     return _MOBILE.fullmatch(normalise("phone", text)) is not None
 
 
+def contacts_in(text: str) -> Iterator[tuple[ContactKind, str]]:
+    """Every mobile number and e-mail address that stands somewhere in ``text``, with its kind."""
+    for match in _IN_TEXT.finditer(text):
+        yield _kind_of(match.group()), match.group()
+
+
 def mask_in_text(text: str) -> str:
     """``text`` with every mobile number and e-mail address in it masked."""
     if _MAYBE.search(text) is None:
@@ -118,5 +125,9 @@ def mask_in_text(text: str) -> str:
 
 def _masked_match(match: re.Match[str]) -> str:
     found = match.group()
-    kind: ContactKind = "email" if "@" in found else "phone"
+    kind = _kind_of(found)
     return mask(kind, normalise(kind, found))
+
+
+def _kind_of(found: str) -> ContactKind:
+    return "email" if "@" in found else "phone"

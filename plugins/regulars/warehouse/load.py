@@ -13,7 +13,7 @@ import duckdb
 from regulars.errors import WarehouseError
 from regulars.records import BatchManifest
 from regulars.sources import raw_links, raw_streams, source_names
-from regulars.sources.payloads import Refers
+from regulars.sources.payloads import NAMES_BUYER, Refers
 from regulars.state import ErasedKeys
 from regulars.warehouse.tables import BATCH_COLUMNS, raw_table_columns
 
@@ -96,6 +96,7 @@ def _is_erased(links: dict[str, Refers], erased: ErasedKeys) -> str | None:
     }
     parts = [
         f'coalesce(md5($place || "{name}") in (select unnest($erased_{refers})), false)'
+        + (f" and {NAMES_BUYER.format(name=name)}" if refers == "buyer" else "")
         for name, refers in links.items()
         if lists[refers]
     ]

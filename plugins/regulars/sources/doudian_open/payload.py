@@ -137,6 +137,7 @@ ORDERS = PayloadModel(
     ),
     "One record per order and version.",
     refers={"order_id": "order", "doudian_open_id": "buyer"},
+    defines="order",
 )
 
 _RELATED_ORDER = (

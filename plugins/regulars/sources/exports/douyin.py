@@ -66,4 +66,5 @@ ORDERS = PayloadModel(
         person("receiver_street", "address", "街道"),
     ),
     "One row per sub-order: 订单管理导出.",
+    defines="order",
 )

@@ -75,4 +75,5 @@ ORDERS = PayloadModel(
         person("invoice_title", "other", "发票抬头"),
     ),
     "One row per SKU of an order: 订单导出.",
+    defines="order",
 )

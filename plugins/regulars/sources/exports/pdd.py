@@ -63,4 +63,5 @@ ORDERS = PayloadModel(
         person("receiver_address", "address", "详细地址", "收货地址"),
     ),
     "One row per order, which is one line: 订单导出.",
+    defines="order",
 )

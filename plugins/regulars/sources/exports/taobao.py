@@ -103,6 +103,7 @@ ORDERS = PayloadModel(
         person("invoice_title", "other", "发票抬头"),
     ),
     "One row per order: 订单报表, ExportOrderList.",
+    defines="order",
 )
 
 ORDER_DETAILS = PayloadModel(

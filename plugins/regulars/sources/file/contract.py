@@ -23,6 +23,8 @@ _KINDS: dict[str, Kind] = {
 _PEOPLE = frozenset({"buyer_id", "member_id"})
 _REFERS: dict[str, Refers] = {"buyer_id": "buyer", "order_id": "order", "send_id": "message"}
 
+_DEFINES: dict[str, Refers] = {"orders": "order", "sends": "message"}
+
 
 def _field(name: str, kind: str = "text", note: str = "", **more: Any) -> Field:
     plain = name.rstrip("*")
@@ -383,7 +385,7 @@ _STREAMS: dict[str, tuple[str, tuple[Field, ...]]] = {
 }
 
 CONTRACT: dict[str, PayloadModel] = {
-    stream: PayloadModel(SOURCE, stream, fields, note)
+    stream: PayloadModel(SOURCE, stream, fields, note, defines=_DEFINES.get(stream))
     for stream, (note, fields) in _STREAMS.items()
 }
 """Payload model of every stream that may be dropped as a file, in landing order."""

@@ -52,7 +52,8 @@ above the header are skipped (at most 20); order does not matter; further column
 counted |
 | Empty cell | no value; never zero |
 | id | text with every digit; `="123"`, quotes, a leading apostrophe or tab and a trailing `.0` \
-are removed; scientific notation is refused, since digits are lost |
+are removed; scientific notation is refused, since digits are lost, and so is a buyer id with `*`, \
+since a masked one stands for several people |
 | amount | yuan, at most 2 decimals, no float; `¥`, `元` and thousands commas are removed |
 | timestamp | `YYYY-MM-DD HH:MM:SS` in the shop's zone (config/shops.yml), or ISO 8601 with an \
 offset; `YYYY/M/D H:MM` is read as well |

@@ -90,6 +90,7 @@ ORDERS = PayloadModel(
     ),
     "One record per order and version; the members of consigneeInfo stand in the record itself.",
     refers={"orderId": "order", "open_id_buyer": "buyer", "xid_buyer": "buyer"},
+    defines="order",
 )
 
 REFUNDS = PayloadModel(

@@ -131,6 +131,7 @@ ORDERS = PayloadModel(
     ),
     "One record per order and version.",
     refers={"order_sn": "order"},
+    defines="order",
 )
 
 REFUNDS = PayloadModel(

@@ -130,6 +130,7 @@ ORDERS = PayloadModel(
     ),
     "One record per order and version.",
     refers={"legacy_resource_id": "order", "customer_legacy_resource_id": "buyer"},
+    defines="order",
 )
 
 REFUNDS = PayloadModel(

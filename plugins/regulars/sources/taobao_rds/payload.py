@@ -90,6 +90,7 @@ ORDERS = PayloadModel(
     ),
     "One record per trade and push.",
     refers={"tid": "order", "buyer_open_uid": "buyer"},
+    defines="order",
 )
 
 REFUNDS = PayloadModel(

@@ -93,6 +93,7 @@ ORDERS = PayloadModel(
         Field("orders", "records", required=True, members=_SUB_ORDER),
     ),
     "One record per trade and version.",
+    defines="order",
 )
 
 REFUNDS = PayloadModel(

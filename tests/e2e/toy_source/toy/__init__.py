@@ -18,8 +18,8 @@ PAYLOADS = {
         SOURCE,
         "orders",
         (
-            Field("number", "id", required=True),
-            Field("buyer", "id", required=True),
+            Field("number", "id", required=True, refers="order"),
+            Field("buyer", "id", required=True, refers="buyer"),
             Field("state", "enum", required=True, values=("paid", "closed")),
             Field("bought", "integer", required=True),
             Field("changed", "integer", required=True),
@@ -35,13 +35,14 @@ PAYLOADS = {
                 ),
             ),
         ),
+        defines="order",
     ),
     "refunds": PayloadModel(
         SOURCE,
         "refunds",
         (
             Field("refund", "id", required=True),
-            Field("number", "id", required=True),
+            Field("number", "id", required=True, refers="order"),
             Field("given_back", "integer", required=True),
             Field("cents", "integer", required=True),
         ),
@@ -49,7 +50,10 @@ PAYLOADS = {
     "parcels": PayloadModel(
         SOURCE,
         "parcels",
-        (Field("number", "id", required=True), Field("arrived", "integer", required=True)),
+        (
+            Field("number", "id", required=True, refers="order"),
+            Field("arrived", "integer", required=True),
+        ),
     ),
 }
 _CHANGED = {"orders": "changed", "refunds": "given_back", "parcels": "arrived"}
