@@ -60,6 +60,18 @@ def test_only_an_end_status_has_an_end() -> None:
         assert row["end_means"] == expected, row
 
 
+def test_only_a_closed_order_gives_back_unlisted_money() -> None:
+    unlisted = [row for row in _seed("order_statuses") if row["is_refund_unlisted"] == "true"]
+    assert {row["order_status"] for row in unlisted} == {"closed"}
+    # Where after-sales lists hold every refund, nothing may be given back twice.
+    assert {row["status_set"] for row in unlisted} == {
+        "jd",
+        "jd_export",
+        "pdd_export",
+        "douyin_export",
+    }
+
+
 @pytest.mark.parametrize("seed", ["order_statuses", "refund_statuses"])
 def test_a_status_of_a_set_has_one_meaning(seed: str) -> None:
     keys = [(row["status_set"], row["native_status"]) for row in _seed(seed)]

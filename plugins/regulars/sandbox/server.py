@@ -37,7 +37,12 @@ from regulars.sandbox.clockwork import ShopClock
 from regulars.sandbox.faults import Faults
 from regulars.sandbox.limits import Limits
 from regulars.sandbox.merchant import Merchant
-from regulars.sandbox.platforms import Gateway, open_gateway, served_sources
+from regulars.sandbox.platforms import (
+    Gateway,
+    cancels_whole_orders,
+    open_gateway,
+    served_sources,
+)
 from regulars.sandbox.protocol import PLATFORM_ZONE, Access
 from regulars.sandbox.shop import DEFAULT_NOW, SandboxShop
 from regulars.settings import PROJECT_ROOT, Settings
@@ -223,6 +228,7 @@ def serve(
             part,
             folder / (f"drops-{code}.json" if len(served) > 1 else "drops.json"),
             reports_only=source != TAOBAO,
+            cancels_whole_orders=cancels_whole_orders(source),
         )
         for code, source, part in zip(codes, sources, books, strict=True)
         if inbox is not None
