@@ -64,19 +64,19 @@ mentions as (
         ('members', 'phone_hash', 'phone_ref'),
         ('members', 'email_hash', 'email_ref'),
     ] %}
-    select
-        customer_key,
-        brand,
-        platform,
-        shop,
-        record_source,
-        seen_at,
-        '{{ field }}' as field,
-        {{ field }} as native_id,
-        {{ token or 'cast(null as varchar)' }} as contact_ref
-    from {{ relation }}
-    where {{ field }} is not null
-    union all
+        select
+            customer_key,
+            brand,
+            platform,
+            shop,
+            record_source,
+            seen_at,
+            '{{ field }}' as field,
+            {{ field }} as native_id,
+            {{ token or 'cast(null as varchar)' }} as contact_ref
+        from {{ relation }}
+        where {{ field }} is not null
+        union all
     {%- endfor %}
 
     select

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
--- A source says in its own folder what it tells (stg_<source>__field_availability), or has rows in the
--- seed; of one that does neither nothing is known, which is not the same as nothing being told.
+-- A source says in its own folder what it tells (stg_<source>__field_availability), or has rows in
+-- the seed; of one that does neither nothing is known, which is not that nothing is told.
 with seeded as (
     select * from {{ ref('field_availability') }}
 ),
@@ -38,8 +38,8 @@ told as (
 
 sources as (
     {% for model in staged('orders') %}
-    select '{{ model.split("__")[0][4:] }}' as record_source
-    {{ 'union all' if not loop.last }}
+        select '{{ model.split("__")[0][4:] }}' as record_source
+        {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
 

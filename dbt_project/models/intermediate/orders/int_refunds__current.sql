@@ -96,8 +96,8 @@ listed_sums as (
     group by order_key
 ),
 
--- Some platforms list after-sales cases only: the money of an order that was paid and then cancelled
--- goes back as well, all that no case has given back yet, when the order is closed.
+-- Some platforms list after-sales cases only: the money of an order that was paid and then
+-- cancelled goes back as well, all that no case has given back yet, when the order is closed.
 cancelled_orders as (
     select
         orders.*,

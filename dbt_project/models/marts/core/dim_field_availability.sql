@@ -25,7 +25,7 @@ select
 from availability
 where platform <> '*'
 union all
--- What holds wherever the source is used stands for every platform there is, so that joins are equal.
+-- What holds wherever the source is used stands for every platform there is: joins are equal.
 select
     availability.record_source,
     platforms.platform,
