@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     sandbox_app_key: str = Field("sandbox", description="App key the sandbox shop accepts.")
     sandbox_app_secret: str = Field("", description="App secret the sandbox shop verifies.")
     sandbox_session: str = Field("", description="Seller session the sandbox shop accepts.")
+    sandbox_push_url: str = Field(
+        "",
+        description="MySQL or MariaDB database that the sandbox pushes shops of `taobao_rds` into.",
+        repr=False,
+    )
 
     @property
     def shops_path(self) -> Path:

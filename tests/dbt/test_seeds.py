@@ -60,6 +60,18 @@ def test_only_an_end_status_has_an_end() -> None:
         assert row["end_means"] == expected, row
 
 
+def test_only_a_closed_order_gives_back_unlisted_money() -> None:
+    unlisted = [row for row in _seed("order_statuses") if row["is_refund_unlisted"] == "true"]
+    assert {row["order_status"] for row in unlisted} == {"closed"}
+    # Where after-sales lists hold every refund, nothing may be given back twice.
+    assert {row["status_set"] for row in unlisted} == {
+        "jd",
+        "jd_export",
+        "pdd_export",
+        "douyin_export",
+    }
+
+
 @pytest.mark.parametrize("seed", ["order_statuses", "refund_statuses"])
 def test_a_status_of_a_set_has_one_meaning(seed: str) -> None:
     keys = [(row["status_set"], row["native_status"]) for row in _seed(seed)]
@@ -84,3 +96,20 @@ def test_every_landed_stream_is_a_declared_source(project: Project, empty_wareho
     with open_pair(empty_warehouse) as connection:
         for source in project.manifest.sources.values():
             connection.execute(f"describe {source.relation_name}")
+
+
+def test_every_stream_that_may_be_dropped_is_staged(project: Project) -> None:
+    staged = {name.split(".")[-1] for name in project.manifest.nodes if "stg_file__" in name}
+    assert {f"stg_file__{stream}" for stream in raw_streams("file")} <= staged
+
+
+def test_a_receipt_suppresses_with_a_reason_that_there_is() -> None:
+    reasons = {row["reason"] for row in _seed("suppression_reasons")}
+    rules = _seed("receipt_rules")
+    assert {row["suppression_reason"] for row in rules} <= reasons
+    assert {row["binds"] for row in rules} == {"contact", "person"}
+    # A dead address is nobody's refusal: the member may be reached at another one.
+    assert all(
+        (row["binds"] == "contact") == (row["suppression_reason"] == "undeliverable")
+        for row in rules
+    )

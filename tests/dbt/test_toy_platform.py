@@ -130,3 +130,15 @@ def test_a_platform_that_follows_parcels_adds_their_events(warehouse: Warehouse)
         warehouse,
         "select event, event_date, told_by from marts.fct_order_events where event = 'in_city'",
     ) == [("in_city", "2017-10-02", "parcel")]
+
+
+def test_of_a_platform_that_says_nothing_its_fields_are_unknown(warehouse: Warehouse) -> None:
+    said = "select record_source, platform, availability, count(*) > 50 "
+    assert _rows(
+        warehouse,
+        f"{said} from marts.dim_field_availability where record_source = 'toy' group by all",
+    ) == [("toy", "p", "unknown", "True")]
+    fields = "select availability from marts.dim_field_availability where platform = 'pdd'"
+    assert _rows(
+        warehouse, f"{fields} and record_source = 'pdd_open' and field = 'buyer_id' group by all"
+    ) == [("absent",)]

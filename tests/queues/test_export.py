@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from regulars.credentials import Credentials
 from regulars.errors import LeaseHeld, QueueError
-from regulars.queues import BatchExport, export_messages
+from regulars.queues import BatchExport, UnsubscribeLinks, export_messages
 from regulars.queues.transports import FileQueue
+from regulars.queues.unsubscribe import message_of_token
 from regulars.state import ConsentRecord, MessageEvent, StateStore, message_id_of
+from regulars.vault import keys_from_credentials
 from tests.queues.shop import NIGHT, campaign, queued, queued_members, rules, shanghai
 from tests.state.processes import kill_at
 from tests.state.rows import DAY, PLANNED, held_out, member, proposal, suppressed
@@ -82,6 +85,39 @@ def test_a_row_tells_a_sender_everything_and_nobody_who_it_is(
             "expires_at": "2017-10-05T16:00:00Z",
         }
     ]
+
+
+KEYS = keys_from_credentials(Credentials("regulars_pii", password="5" * 64))
+
+
+def test_a_marketing_email_carries_the_way_out_that_leads_to_it(
+    state: StateStore, file_queue: FileQueue, queue_folder: Path
+) -> None:
+    commit(state, proposal(1, channel="email"), proposal(2, channel="email", purpose="service"))
+    links = UnsubscribeLinks("https://receive.example/", KEYS)
+    export(state, file_queue, rules=rules(unsubscribe=links))
+    rows = {row["contact_ref"]: row for row in queued(queue_folder)}
+    row = rows["tok_1"]
+    token = row["unsubscribe_url"].removeprefix("https://receive.example/u/")
+    assert message_of_token(KEYS, token) == row["message_id"]
+    assert row["headers"] == {
+        "List-Unsubscribe": f"<{row['unsubscribe_url']}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    # What belongs to an order is no advertising: there is nothing to unsubscribe from.
+    assert not {"unsubscribe_url", "headers"} & rows["tok_2"].keys()
+
+
+def test_no_marketing_email_leaves_that_nobody_could_unsubscribe_from(
+    state: StateStore, file_queue: FileQueue, queue_folder: Path
+) -> None:
+    commit(state, proposal(1, channel="email"))
+    with pytest.raises(QueueError, match="public_url"):
+        export(state, file_queue)
+    assert queued(queue_folder) == []
+    links = UnsubscribeLinks("https://receive.example", KEYS)
+    (batch,) = export(state, file_queue, rules=rules(unsubscribe=links))
+    assert batch.exported == 1
 
 
 def test_a_second_export_exports_nothing(

@@ -26,10 +26,11 @@ from regulars.sandbox.export import (
 )
 from regulars.sandbox.journey import Purchases
 from regulars.sandbox.merchant import Merchant
+from regulars.sandbox.platforms import cancels_whole_orders
 from regulars.sandbox.protocol import PLATFORM_ZONE
 from regulars.sandbox.server import TEST_ACCESS
 from regulars.sandbox.shop import SandboxShop
-from regulars.sandbox.timeline import DAY, RefundStatus
+from regulars.sandbox.timeline import DAY, Outcome, RefundStatus
 from regulars.sandbox.wire import wall_texts
 from regulars.settings import Settings
 from tests.sandbox.calls import FULL, REFUND, ask
@@ -399,6 +400,31 @@ def test_the_platforms_report_counts_each_day_as_the_book_does(
         assert (row["paid_order_count"], row["refund_count"]) == (str(len(paid)), str(len(refunds)))
         assert Decimal(row["paid_amount"]) * 100 == cents
         assert Decimal(row["refund_amount"]) * 100 == back
+
+
+@pytest.mark.parametrize("source", ["jd_jos", "pdd_open"])
+def test_a_cancelled_order_is_one_refund_where_the_platform_pays_it_back_at_once(
+    tmp_path: Path, whole_book: OrderBook, source: str
+) -> None:
+    day = date(2017, 10, 3)
+    export_events(
+        tmp_path, "s", whole_book, day, date(2017, 10, 4), ["platform_totals"],
+        cancels_whole_orders=cancels_whole_orders(source),
+    )  # fmt: skip
+    (path,) = (tmp_path / "s" / "platform_totals").iterdir()
+    (row,) = csv.DictReader(path.open(encoding="utf-8"))
+    ended = (whole_book.refund_ended >= day_start(day)) & (
+        whole_book.refund_ended < day_start(day) + DAY
+    )
+    ended &= whole_book.refund_ended_status == RefundStatus.SUCCESS
+    orders = whole_book.refund_trade[ended]
+    cancelled = whole_book.outcome[orders] == Outcome.CLOSED
+    whole = len(set(orders[cancelled].tolist()))
+    assert 0 < whole < cancelled.sum()
+    lines = int((~cancelled).sum())
+    assert row["refund_count"] == str(lines + (whole if source == "jd_jos" else cancelled.sum()))
+    back = int(whole_book.refund_fee[ended].sum())
+    assert Decimal(row["refund_amount"]) * 100 == back
 
 
 def test_orders_of_a_few_days_can_be_dropped_too(tmp_path: Path, small_book: OrderBook) -> None:

@@ -1,9 +1,12 @@
 """The sandbox's pushes: rows as the clock passes, late ones, and the history."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import numpy as np
 import orjson
 import pytest
@@ -11,14 +14,16 @@ import pytest
 from regulars.errors import ConfigError
 from regulars.sandbox.book import OrderBook
 from regulars.sandbox.clockwork import ShopClock, wall_seconds
-from regulars.sandbox.platforms.taobao_push import PushDatabase, Pusher
+from regulars.sandbox.platforms.taobao_push import PushDatabase, Pusher, push_database_at
 from regulars.sandbox.platforms.taobao_push.pusher import LATE_PUSH_AFTER, PUSH_AFTER
 from regulars.sandbox.protocol import PLATFORM_ZONE
-from regulars.sandbox.server import TEST_ACCESS
+from regulars.sandbox.server import TEST_ACCESS, pusher_of, sandbox_app
 from regulars.sandbox.shop import SandboxShop
+from regulars.settings import Settings
 from tests.sandbox.calls import FULL, REFUND, ask
 from tests.servers import push_database  # noqa: F401
 from tests.sources.push import run_sql
+from tests.sources.shops import demo_shop
 
 SINCE = datetime(2017, 9, 25, tzinfo=PLATFORM_ZONE)
 NOW = datetime(2017, 10, 2, 2, 0, tzinfo=PLATFORM_ZONE)
@@ -192,3 +197,38 @@ def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match="2003"):
         PushDatabase("x", port=1, password="the-password").create()
     assert "the-password" not in repr(PushDatabase("x", password="the-password"))
+
+
+def test_moving_the_clock_of_the_running_sandbox_pushes(
+    book: OrderBook,
+    clock: ShopClock,
+    push_database: PushDatabase,  # noqa: F811
+) -> None:
+    place = f"{push_database.host}:{push_database.port}/{push_database.name}"
+    who = f"{quote(push_database.user)}:{quote(push_database.password)}"
+    settings = Settings(sandbox_push_url=f"mysql://{who}@{place}")
+    pushed_shop = demo_shop(source="taobao_rds")
+    pusher = pusher_of(settings, pushed_shop, book, clock)
+    app = sandbox_app(SandboxShop(book, TEST_ACCESS, clock=clock), pushers=[pusher])
+
+    async def move_clock() -> None:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+            moved = await client.put("/sandbox/clock", json={"now": NOW.isoformat()})
+            moved.raise_for_status()
+
+    assert trades(push_database) == {}
+    asyncio.run(move_clock())
+    pushed = trades(push_database)
+    assert len(pushed) > 5
+    asyncio.run(move_clock())
+    assert trades(push_database) == pushed
+
+
+@pytest.mark.parametrize(
+    "url", ["", "postgresql://h/x", "mysql://h", "mysql://h/a`b", "mysql:///x"]
+)
+def test_without_a_database_to_push_into_the_sandbox_says_what_to_set(url: str) -> None:
+    with pytest.raises(ConfigError, match="REGULARS_SANDBOX_PUSH_URL") as refused:
+        push_database_at(url)
+    assert not url or url not in str(refused.value)

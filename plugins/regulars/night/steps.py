@@ -48,6 +48,7 @@ from regulars.quality.gate import Verdict, validate_landing, validate_tables, wr
 from regulars.queues import (
     Campaign,
     ExportRules,
+    UnsubscribeLinks,
     commit_proposals,
     export_messages,
     load_campaigns,
@@ -56,6 +57,7 @@ from regulars.queues import (
     read_caps,
     transport_for,
 )
+from regulars.receiving.config import load_receiving
 from regulars.records import BatchManifest, Window
 from regulars.settings import Settings
 from regulars.shops import Shop, ShopsFile, load_shops
@@ -70,7 +72,7 @@ from regulars.state import (
     Watermark,
 )
 from regulars.transform.runner import BuildReport, Transformer
-from regulars.vault import Vault, open_vault
+from regulars.vault import Vault, keys_from_credentials, open_vault
 from regulars.warehouse import control, publish
 from regulars.warehouse.erase import altered_tables, content_of
 from regulars.warehouse.load import applied_head, holds_erased, load_batches
@@ -136,6 +138,14 @@ class Night:
     def _vault(self) -> Vault:
         credentials = self._credentials(self.settings.pii_connection)
         return open_vault(self.settings.vault_path, credentials)
+
+    def _unsubscribe_links(self) -> UnsubscribeLinks | None:
+        """What e-mails are unsubscribed by; None where nothing receives it."""
+        receiving = load_receiving(self.settings.config_dir, self.shops)
+        if not receiving.public_url:
+            return None
+        credentials = self._credentials(self.settings.pii_connection)
+        return UnsubscribeLinks(receiving.public_url, keys_from_credentials(credentials))
 
     def _campaigns(self) -> tuple[Campaign, ...]:
         brands = [brand.brand for brand in self.shops.brands]
@@ -851,6 +861,7 @@ class Night:
                 zones={shop.shop: shop.tzinfo for shop in self.shops.shops},
                 hours=load_sending_hours(self.settings.config_dir),
                 caps=read_caps(self.settings.dbt_project_dir / "seeds" / "message_caps.csv"),
+                unsubscribe=self._unsubscribe_links(),
             )
             self._record_words(run_id)
             batches = export_messages(

@@ -11,6 +11,7 @@ from regulars.queues.caps import Cap, read_caps
 from regulars.queues.commit import commit_proposals
 from regulars.queues.export import BatchExport, ExportRules, export_messages
 from regulars.queues.transports import transport_for
+from regulars.queues.unsubscribe import UnsubscribeLinks
 
 __all__ = [
     "BatchExport",
@@ -18,6 +19,7 @@ __all__ = [
     "Cap",
     "ExportRules",
     "SendingHours",
+    "UnsubscribeLinks",
     "commit_proposals",
     "export_messages",
     "load_campaigns",

@@ -30,6 +30,7 @@ from regulars.queues.transports.handover import (
     portions,
     queue_row,
 )
+from regulars.queues.unsubscribe import UnsubscribeLinks
 from regulars.state import Decision, MessageEvent, StateStore
 from regulars.state.decisions import CONTAMINATED, EXPORTED, SUPPRESSED_AT_EXIT
 
@@ -44,6 +45,7 @@ class ExportRules:
         hours: config/sending.yml.
         caps: the seed message_caps.
         identity: recorded member key -> today's, for those that differ.
+        unsubscribe: makes the links that e-mails are unsubscribed by; None where none can be.
     """
 
     campaigns: Sequence[Campaign]
@@ -51,6 +53,7 @@ class ExportRules:
     hours: SendingHours
     caps: Sequence[Cap]
     identity: Mapping[UUID, UUID] = field(default_factory=dict)
+    unsubscribe: UnsubscribeLinks | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,8 @@ def export_messages(
         # All suppressions first: what then still waits in a batch is exactly what its file holds.
         for batch in work:
             batch.record_suppressed(verdicts[batch.name])
-        return [batch.leave(verdicts[batch.name], still_holding) for batch in work]
+        links = rules.unsubscribe
+        return [batch.leave(verdicts[batch.name], still_holding, links) for batch in work]
 
 
 def _context(
@@ -226,10 +230,15 @@ class _Batch:
             if verdict.reason is not None
         )
 
-    def leave(self, verdicts: Sequence[Verdict], still_holding: Callable[[], None]) -> BatchExport:
+    def leave(
+        self,
+        verdicts: Sequence[Verdict],
+        still_holding: Callable[[], None],
+        links: UnsubscribeLinks | None,
+    ) -> BatchExport:
         """Hand over what passed, record it, settle the batch."""
         rows = sorted(
-            (queue_row(verdict) for verdict in verdicts if verdict.reason is None),
+            (queue_row(verdict, links) for verdict in verdicts if verdict.reason is None),
             key=lambda row: (row.send_at, row.message_id),
         )
         place = None

@@ -7,6 +7,8 @@ lives.
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
 from urllib.parse import urlsplit
@@ -25,6 +27,34 @@ _LONGEST_LINE = 998  # RFC 5322, without the line's end
 MAIL_POLICY: "EmailPolicy[EmailMessage]" = SMTP.clone(max_line_length=_LONGEST_LINE)
 """Writes each of these headers on one line: folding breaks DKIM signatures on the way, and the
 default policy even encodes a long link."""
+
+
+@dataclass(frozen=True)
+class UnsubscribeLinks:
+    """Makes the way out of every e-mail.
+
+    Attributes:
+        public_url: where `regulars receive` is reached from outside, ``https://…``.
+        keys: what tokens are sealed with; ``repr`` shows none of them.
+        mailto: an address that takes unsubscriptions as well; empty for none.
+    """
+
+    public_url: str
+    keys: VaultKeys = field(repr=False)
+    mailto: str = ""
+
+    def url(self, message_id: str) -> str:
+        """The address that a visible link in the e-mail's body leads to."""
+        return f"{self.public_url.rstrip('/')}/u/{unsubscribe_token(self.keys, message_id)}"
+
+    def headers(self, message_id: str) -> Mapping[str, str]:
+        """The headers of RFC 8058.
+
+        Raises:
+            ConfigError: the public address cannot stand in them.
+        """
+        token = unsubscribe_token(self.keys, message_id)
+        return unsubscribe_headers(self.public_url, token, self.mailto)
 
 
 def unsubscribe_token(keys: VaultKeys, message_id: str) -> str:

@@ -112,13 +112,17 @@ def export_events(
     start: date,
     until: date,
     streams: Sequence[str] = EVENT_STREAMS,
+    *,
+    cancels_whole_orders: bool = False,
 ) -> list[DroppedFile]:
     """Drop what happened from ``start`` to before ``until`` (shop-local days).
 
     Streams without anything new get no file. Orders, lines and refunds may be named too: they come
-    as of ``until``, those modified in the range.
+    as of ``until``, those modified in the range. ``cancels_whole_orders``: whether the platform's
+    reports count one refund for a cancelled order, and not one for each of its lines.
     """
-    return _drop(inbox, shop, book, start, until, streams, f"{start}-until-{until}")
+    name = f"{start}-until-{until}"
+    return _drop(inbox, shop, book, start, until, streams, name, cancels_whole_orders)
 
 
 def _drop(
@@ -129,8 +133,9 @@ def _drop(
     until: date,
     streams: Sequence[str],
     name: str,
+    cancels_whole_orders: bool = False,
 ) -> list[DroppedFile]:
-    view = _View(book, day_start(start), day_start(until))
+    view = _View(book, day_start(start), day_start(until), cancels_whole_orders)
     dropped = []
     for stream in streams:
         columns = _STREAMS[stream](view)
@@ -151,6 +156,7 @@ class _View:
     book: OrderBook
     start: int
     until: int
+    cancels_whole_orders: bool = False
 
     @property
     def clock(self) -> int:
@@ -484,13 +490,18 @@ def _platform_totals(view: _View) -> dict[str, Any]:
     day_count = (view.until - first) // DAY
     succeeded = book.refund_ended_status == RefundStatus.SUCCESS
     ended, fees = book.refund_ended[succeeded], book.refund_fee[succeeded]
+    counted = ended
+    if view.cancels_whole_orders:
+        trades = book.refund_trade[succeeded]
+        is_first = np.diff(trades, prepend=-1) != 0
+        counted = ended[is_first | (book.outcome[trades] != Outcome.CLOSED)]
 
     def per_day(instants: Int64s, fen: Int64s | None = None) -> list[int]:
         inside = (instants >= first) & (instants < view.until)
         days = (instants[inside] - first) // DAY
         weights = None if fen is None else fen[inside]
-        counted = np.bincount(days, weights=weights, minlength=day_count)
-        whole: list[int] = np.rint(counted).astype(np.int64).tolist()
+        sums = np.bincount(days, weights=weights, minlength=day_count)
+        whole: list[int] = np.rint(sums).astype(np.int64).tolist()
         return whole
 
     return {
@@ -498,7 +509,7 @@ def _platform_totals(view: _View) -> dict[str, Any]:
         "created_order_count": per_day(book.created),
         "paid_order_count": per_day(book.paid),
         "paid_amount": [yuan(fen) for fen in per_day(book.paid, book.trade_paid)],
-        "refund_count": per_day(ended),
+        "refund_count": per_day(counted),
         "refund_amount": [yuan(fen) for fen in per_day(ended, fees)],
         "exported_at": [wall_texts(np.array([view.until]))[0]] * day_count,
     }

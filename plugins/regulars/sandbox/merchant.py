@@ -31,6 +31,7 @@ class Merchant:
         memory: file that remembers what has been dropped.
         reports_only: whether the platform's own reports are all that is dropped: no history, and
             none of what the Taobao shop's merchant knows under the ids of that platform.
+        cancels_whole_orders: whether those reports count one refund for a cancelled order.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Merchant:
         memory: Path,
         *,
         reports_only: bool = False,
+        cancels_whole_orders: bool = False,
     ) -> None:
         self._inbox = inbox
         self._shop = shop
         self._book = book
         self._memory = memory
         self._reports_only = reports_only
+        self._cancels_whole_orders = cancels_whole_orders
 
     def drop_until(self, now: datetime) -> list[DroppedFile]:
         """Drop every day that has ended by ``now`` (aware, the shop's zone) and was not yet."""
@@ -60,7 +63,15 @@ class Merchant:
             self._remember(done)
         if until > done:
             streams = REPORT_STREAMS if self._reports_only else EVENT_STREAMS
-            files += export_events(self._inbox, self._shop, self._book, done, until, streams)
+            files += export_events(
+                self._inbox,
+                self._shop,
+                self._book,
+                done,
+                until,
+                streams,
+                cancels_whole_orders=self._cancels_whole_orders,
+            )
             self._remember(until)
         return files
 

@@ -37,7 +37,13 @@ from regulars.sandbox.clockwork import ShopClock
 from regulars.sandbox.faults import Faults
 from regulars.sandbox.limits import Limits
 from regulars.sandbox.merchant import Merchant
-from regulars.sandbox.platforms import Gateway, open_gateway, served_sources
+from regulars.sandbox.platforms import (
+    Gateway,
+    cancels_whole_orders,
+    open_gateway,
+    served_sources,
+)
+from regulars.sandbox.platforms.taobao_push import PUSHED, Pusher, push_database_at
 from regulars.sandbox.protocol import PLATFORM_ZONE, Access
 from regulars.sandbox.shop import DEFAULT_NOW, SandboxShop
 from regulars.settings import PROJECT_ROOT, Settings
@@ -56,14 +62,18 @@ DEFAULT_SHOP = "demo_grocer"
 TAOBAO = "taobao_top"
 """The source of the shop that answers at ``/router/rest``."""
 _START_SECONDS = 30.0
+_PUSH_HISTORY_DAYS = 90
 
 
 class _Endpoints:
     """The HTTP face of one shop."""
 
-    def __init__(self, shop: SandboxShop, merchants: Sequence[Merchant]) -> None:
+    def __init__(
+        self, shop: SandboxShop, merchants: Sequence[Merchant], pushers: Sequence[Pusher]
+    ) -> None:
         self._shop = shop
         self._merchants = merchants
+        self._pushers = pushers
 
     async def rest(self, request: Request) -> Response:
         parameters = dict(parse_qsl(request.url.query, keep_blank_values=True))
@@ -87,6 +97,8 @@ class _Endpoints:
             self._shop.now = instant if instant.tzinfo else instant.replace(tzinfo=PLATFORM_ZONE)
             for merchant in self._merchants:
                 await run_in_threadpool(merchant.drop_until, self._shop.now)
+            for pusher in self._pushers:
+                await run_in_threadpool(pusher.push)
         return JSONResponse({"now": self._shop.now.isoformat()})
 
     async def faults(self, request: Request) -> Response:
@@ -114,13 +126,17 @@ class _Endpoints:
 
 
 def sandbox_app(
-    shop: SandboxShop, merchants: Sequence[Merchant] = (), gateways: Sequence[Gateway] = ()
+    shop: SandboxShop,
+    merchants: Sequence[Merchant] = (),
+    gateways: Sequence[Gateway] = (),
+    pushers: Sequence[Pusher] = (),
 ) -> Starlette:
     """The HTTP application over one shop; merchants drop files as the clock passes days.
 
-    ``gateways`` are shops on other platforms that live by the same clock.
+    ``gateways`` are shops on other platforms that live by the same clock; ``pushers`` write into
+    databases of their own whenever it moves.
     """
-    endpoints = _Endpoints(shop, merchants)
+    endpoints = _Endpoints(shop, merchants, pushers)
     return Starlette(
         routes=[
             Route("/router/rest", endpoints.rest, methods=["GET", "POST"]),
@@ -187,8 +203,8 @@ def serve(
     shop's clock at the start. With an ``inbox``, the shop's merchant drops its files there as the
     clock is moved: the history once, then each day's mailings and redemptions. ``households``
     cuts the book to so many buyers, for tests. ``shops`` are the installation's; those read over an
-    API share the book's buyers among them, each on its own platform. Without any there is the one
-    Taobao shop, with the whole book.
+    API or pushed share the book's buyers among them, each on its own platform. Without any there is
+    the one Taobao shop, with the whole book.
 
     Raises:
         ConfigError: credentials are missing, the data is not installed, or the port is taken.
@@ -203,7 +219,7 @@ def serve(
     if households is not None:
         book = book.cut(households)
     clock = ShopClock(now)
-    served = [one for one in shops if one.source in (TAOBAO, *served_sources())]
+    served = [one for one in shops if one.source in (TAOBAO, PUSHED, *served_sources())]
     count = max(len(served), 1)
     books = [book if count == 1 else book.part(number, count) for number in range(count)]
     codes = [one.shop for one in served] or [DEFAULT_SHOP]
@@ -214,7 +230,12 @@ def serve(
     gateways = [
         open_gateway(source, part, access, clock)
         for source, part in zip(sources, books, strict=True)
-        if source != TAOBAO
+        if source not in (TAOBAO, PUSHED)
+    ]
+    pushers = [
+        pusher_of(settings, one, part, clock)
+        for one, part in zip(served, books, strict=False)
+        if one.source == PUSHED
     ]
     merchants = [
         Merchant(
@@ -223,6 +244,7 @@ def serve(
             part,
             folder / (f"drops-{code}.json" if len(served) > 1 else "drops.json"),
             reports_only=source != TAOBAO,
+            cancels_whole_orders=cancels_whole_orders(source),
         )
         for code, source, part in zip(codes, sources, books, strict=True)
         if inbox is not None
@@ -235,8 +257,27 @@ def serve(
     gc.set_threshold(50_000, 20, 50)
     if on_ready is not None:
         on_ready(listener.getsockname()[1])
-    app = sandbox_app(shop, merchants, gateways)
+    app = sandbox_app(shop, merchants, gateways, pushers)
     uvicorn.Server(_config(app)).run(sockets=[listener])
+
+
+def pusher_of(settings: Settings, shop: Shop, book: OrderBook, clock: ShopClock) -> Pusher:
+    """Pushes a shop into the database of REGULARS_SANDBOX_PUSH_URL, from its first day on.
+
+    The trades of the 90 days before come at once, as they do when a seller is added.
+
+    Raises:
+        ConfigError: no database is named, or it does not answer.
+    """
+    database = push_database_at(settings.sandbox_push_url)
+    database.create()
+    return Pusher(
+        book,
+        clock,
+        database,
+        switched_on=shop.day_start(shop.first_date),
+        history_days=_PUSH_HISTORY_DAYS,
+    )
 
 
 class _Remote:

@@ -305,7 +305,28 @@ facts as (
         on considered.member_key = open_refunds.member_key
 ),
 
+-- What receipts of earlier messages say against this one: the address, or the person.
+told_by_receipts as (
+    select facts.message_id, unreachable.suppression_reason as reason
+    from facts
+    inner join {{ ref('int_activation__unreachable') }} as unreachable
+        on
+            facts.brand = unreachable.brand
+            and facts.channel = unreachable.channel
+            and facts.contact_hash = unreachable.contact_hash
+    union
+    select facts.message_id, unreachable.suppression_reason as reason
+    from facts
+    inner join {{ ref('int_activation__unreachable') }} as unreachable
+        on
+            facts.brand = unreachable.brand
+            and facts.channel = unreachable.channel
+            and facts.member_key = unreachable.member_key
+),
+
 objections as (
+    select message_id, reason from told_by_receipts
+    union all
     select message_id, 'employee' as reason from facts where is_employee
     union all
     select message_id, 'blacklist' as reason from facts where is_blacklisted

@@ -34,7 +34,8 @@ ranked as (
         versions.*,
         sources.source_rank,
         order_statuses.end_means,
-        coalesce(order_statuses.implies_paid, false) as implies_paid
+        coalesce(order_statuses.implies_paid, false) as implies_paid,
+        coalesce(order_statuses.is_refund_unlisted, false) as is_refund_unlisted
     from versions
     left join sources
         on versions.record_source = sources.record_source
@@ -97,6 +98,7 @@ merged as (
         -- Two orders whose buyers nobody named are not the same buyer's.
         coalesce(newest_buyers.buyer_id, 'order:' || newest.order_id) as buyer_id,
         newest.native_status,
+        newest.is_refund_unlisted,
         newest.created_at,
         -- A status that proves the payment dates it at the first thing known to follow it.
         coalesce(
@@ -182,6 +184,7 @@ select
     {{ shop_key('buyer_id') }} as customer_key,
     buyer_id,
     native_status,
+    is_refund_unlisted,
     created_at,
     paid_at,
     shipped_at,

@@ -57,30 +57,99 @@ told_instants as (
     from ranked
     where refund_status = 'succeeded' and refunded_at is not null
     qualify row_number() over (partition by refund_key order by {{ newest_first() }}) = 1
+),
+
+listed as (
+    select
+        newest.refund_key,
+        newest.brand,
+        newest.platform,
+        newest.shop,
+        newest.refund_id,
+        newest.order_key,
+        newest.line_id,
+        newest.refund_status as newest_status,
+        newest.created_at,
+        case
+            when newest.refund_status = 'succeeded'
+                then coalesce(told_instants.refunded_at, first_successes.succeeded_at)
+        end as refunded_at,
+        newest.modified_at,
+        cast(coalesce(newest.refund_amount, 0) as decimal(18, 2)) as refund_amount,
+        newest.reason,
+        newest.is_return_goods,
+        newest.record_source,
+        newest._batch_id,
+        newest._line
+    from newest
+    left join first_successes on newest.refund_key = first_successes.refund_key
+    left join told_instants on newest.refund_key = told_instants.refund_key
+    where {{ only_touched('newest.order_key', 'int_orders__touched') }}
+),
+
+listed_sums as (
+    select
+        order_key,
+        sum(refund_amount) as refunded_amount
+    from listed
+    where refunded_at is not null
+    group by order_key
+),
+
+-- Some platforms list after-sales cases only: the money of an order that was paid and then
+-- cancelled goes back as well, all that no case has given back yet, when the order is closed.
+cancelled_orders as (
+    select
+        orders.*,
+        'order:' || orders.order_id as refund_id,
+        greatest(orders.paid_at, orders.closed_at) as given_back_at,
+        orders.payable_amount - coalesce(listed_sums.refunded_amount, 0) as given_back_amount
+    from {{ ref('int_orders__current') }} as orders
+    left join listed_sums on orders.order_key = listed_sums.order_key
+    where
+        orders.is_refund_unlisted
+        and orders.paid_at is not null
+        and orders.closed_at is not null
+        and {{ only_touched('orders.order_key', 'int_orders__touched') }}
 )
 
 select
-    newest.refund_key,
-    newest.brand,
-    newest.platform,
-    newest.shop,
-    newest.refund_id,
-    newest.order_key,
-    newest.line_id,
-    newest.refund_status as newest_status,
-    newest.created_at,
-    case
-        when newest.refund_status = 'succeeded'
-            then coalesce(told_instants.refunded_at, first_successes.succeeded_at)
-    end as refunded_at,
-    newest.modified_at,
-    cast(coalesce(newest.refund_amount, 0) as decimal(18, 2)) as refund_amount,
-    newest.reason,
-    newest.is_return_goods,
-    newest.record_source,
-    newest._batch_id,
-    newest._line
-from newest
-left join first_successes on newest.refund_key = first_successes.refund_key
-left join told_instants on newest.refund_key = told_instants.refund_key
-where {{ only_touched('newest.order_key', 'int_orders__touched') }}
+    refund_key,
+    brand,
+    platform,
+    shop,
+    refund_id,
+    order_key,
+    line_id,
+    newest_status,
+    created_at,
+    refunded_at,
+    modified_at,
+    refund_amount,
+    reason,
+    is_return_goods,
+    record_source,
+    _batch_id,
+    _line
+from listed
+union all
+select
+    {{ shop_key('refund_id') }} as refund_key,
+    brand,
+    platform,
+    shop,
+    refund_id,
+    order_key,
+    cast(null as varchar) as line_id,
+    'succeeded' as newest_status,
+    given_back_at as created_at,
+    given_back_at as refunded_at,
+    modified_at,
+    cast(given_back_amount as decimal(18, 2)) as refund_amount,
+    'order cancelled' as reason,
+    false as is_return_goods,
+    record_source,
+    _batch_id,
+    _line
+from cancelled_orders
+where given_back_amount > 0

@@ -6,7 +6,10 @@ select
     platform,
     shop,
     traffic_date,
-    visitor_count
+    visitor_count,
+    new_visitor_count,
+    returning_visitor_count,
+    page_view_count
 from {{ ref('stg_file__traffic') }}
 where channel = 'all'
 qualify

@@ -8,6 +8,8 @@ with run_shops as (
         run_shops.platform,
         run_shops.shop,
         run_shops.currency,
+        run_shops.zone,
+        run_shops.visible_until,
         run.as_of_date
     from {{ source('ops', 'run_shops') }} as run_shops
     cross join {{ source('ops', 'run') }} as run
@@ -79,23 +81,40 @@ paid as (
     group by brand, platform, shop, paid_date
 ),
 
-refunded as (
+-- The platform also reports what went back for orders that were bought before our first day here:
+-- their refunds have landed and their orders have not, so no fact holds them.
+refunds as (
     select
         refunds.brand,
         refunds.platform,
         refunds.shop,
-        refunds.refunded_date as day_date,
-        count(*) as refund_count,
-        sum(refunds.refund_amount) as refund_amount
-    from {{ ref('fct_refunds') }} as refunds
+        {{ to_local_date('refunds.refunded_at', 'run_shops.zone') }} as day_date,
+        refunds.refund_amount,
+        orders.order_key is null as is_without_order
+    from {{ ref('int_refunds__current') }} as refunds
     inner join run_shops
         on
             refunds.brand = run_shops.brand
             and refunds.platform = run_shops.platform
             and refunds.shop = run_shops.shop
-            and refunds.currency = run_shops.currency
-    where refunds.refunded_date is not null
-    group by refunds.brand, refunds.platform, refunds.shop, refunds.refunded_date
+    left join {{ ref('fct_orders') }} as orders
+        on refunds.order_key = orders.order_key
+    where
+        refunds.refunded_at < run_shops.visible_until
+        and coalesce(orders.currency, run_shops.currency) = run_shops.currency
+),
+
+refunded as (
+    select
+        brand,
+        platform,
+        shop,
+        day_date,
+        count(*) as refund_count,
+        count(*) filter (where is_without_order) as orderless_refund_count,
+        sum(refund_amount) as refund_amount
+    from refunds
+    group by brand, platform, shop, day_date
 ),
 
 compared as (
@@ -116,6 +135,7 @@ compared as (
         reports.paid_amount as platform_paid_amount,
         coalesce(refunded.refund_count, 0) as refund_count,
         reports.refund_count as platform_refund_count,
+        coalesce(refunded.orderless_refund_count, 0) as orderless_refund_count,
         coalesce(refunded.refund_amount, 0) as refund_amount,
         reports.refund_amount as platform_refund_amount
     from reports
@@ -168,6 +188,7 @@ select
     cast(platform_paid_amount as decimal(18, 2)) as platform_paid_amount,
     cast(refund_count as bigint) as refund_count,
     cast(platform_refund_count as bigint) as platform_refund_count,
+    cast(orderless_refund_count as bigint) as orderless_refund_count,
     cast(refund_amount as decimal(18, 2)) as refund_amount,
     cast(platform_refund_amount as decimal(18, 2)) as platform_refund_amount,
     cast(largest_difference_rate as decimal(18, 6)) as largest_difference_rate,

@@ -1,7 +1,7 @@
 """What is handed to senders, and what every transport promises."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from typing import Protocol
 
 from regulars.errors import QueueError
 from regulars.queues.exit import Verdict
+from regulars.queues.unsubscribe import UnsubscribeLinks
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class QueueRow:
         coupon_amount: decimal text in the brand's base currency.
         send_at: when to send it (UTC).
         expires_at: from then on it must not be sent any more (UTC, exclusive).
+        unsubscribe_url: of a marketing e-mail, for the visible link in its body.
+        headers: of an e-mail, to be written as they are (RFC 8058) and signed by DKIM.
     """
 
     message_id: str
@@ -48,12 +51,17 @@ class QueueRow:
     coupon_amount: str | None
     send_at: datetime
     expires_at: datetime
+    unsubscribe_url: str | None = None
+    headers: Mapping[str, str] | None = None
 
     def as_json(self) -> str:
         """One line of JSON, the same for the same row; instants as ``2017-10-02T02:00:00Z``."""
         values = {**vars(self)}
         for name in ("send_at", "expires_at"):
             values[name] = instant_text(values[name])
+        for name in ("unsubscribe_url", "headers"):
+            if values[name] is None:
+                del values[name]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -97,11 +105,16 @@ def instant_text(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def queue_row(verdict: Verdict) -> QueueRow:
+def queue_row(verdict: Verdict, links: UnsubscribeLinks | None = None) -> QueueRow:
     """The row of a message that passed the exit.
 
+    Args:
+        verdict: of a message that may leave.
+        links: makes the links that a marketing e-mail is unsubscribed by.
+
     Raises:
-        QueueError: its contact reference looks like contact data itself.
+        QueueError: its contact reference looks like contact data itself, or it is a marketing
+            e-mail that nobody could unsubscribe from.
     """
     decision = verdict.decision
     contact_ref, template = decision.contact_ref, decision.template
@@ -112,6 +125,14 @@ def queue_row(verdict: Verdict) -> QueueRow:
             "a contact reference looks like a phone number or an address",
             where=f"{decision.run_id} {decision.campaign} {decision.message_id}",
             next_step="find out why contact data was not tokenised at landing; nothing was sent",
+        )
+    is_marketing_email = decision.channel == "email" and decision.purpose == "marketing"
+    if is_marketing_email and links is None:
+        raise QueueError(
+            "a marketing e-mail would leave without a link to unsubscribe",
+            where=f"{decision.run_id} {decision.campaign}",
+            next_step="set public_url in config/receiving.yml and run `regulars receive`; "
+            "nothing of this batch was sent, and it leaves with the next export",
         )
     amount = decision.coupon_amount
     return QueueRow(
@@ -129,6 +150,8 @@ def queue_row(verdict: Verdict) -> QueueRow:
         coupon_amount=None if amount is None else f"{amount:.2f}",
         send_at=verdict.send_at,
         expires_at=verdict.expires_at,
+        unsubscribe_url=links.url(decision.message_id) if links and is_marketing_email else None,
+        headers=links.headers(decision.message_id) if links and is_marketing_email else None,
     )
 
 

@@ -3,7 +3,8 @@
 A gateway speaks one platform's protocol for one shop. It answers at the platform's native paths,
 so that unchanged clients of that platform can call it, and lives by the sandbox's clock.
 
-A package names the source that it ``SERVES`` and has ``open_gateway(book, access, clock)``.
+A package names the source that it ``SERVES`` and has ``open_gateway(book, access, clock)``. Where
+the platform pays a cancelled order back as one refund, it says ``CANCELS_WHOLE_ORDERS``.
 """
 
 import importlib
@@ -48,6 +49,11 @@ def _packages() -> dict[str, ModuleType]:
 def served_sources() -> tuple[str, ...]:
     """Sources that a gateway of this folder serves."""
     return tuple(sorted(_packages()))
+
+
+def cancels_whole_orders(source: str) -> bool:
+    """Whether the platform counts one refund for a cancelled order, however many lines it had."""
+    return bool(getattr(_packages().get(source), "CANCELS_WHOLE_ORDERS", False))
 
 
 def open_gateway(source: str, book: OrderBook, access: Access, clock: ShopClock) -> Gateway:

@@ -10,10 +10,13 @@ from regulars.sandbox.platforms.jd.gateway import Gateway
 from regulars.sandbox.platforms.jd.tokens import Tokens
 from regulars.sandbox.protocol import Access
 
-__all__ = ["SERVES", "Edit", "Faults", "Gateway", "Tokens", "open_gateway"]
+__all__ = ["CANCELS_WHOLE_ORDERS", "SERVES", "Edit", "Faults", "Gateway", "Tokens", "open_gateway"]
 
 SERVES = "jd_jos"
 """The source that asks it."""
+
+CANCELS_WHOLE_ORDERS = True
+"""A cancelled order is paid back at once, as one refund and not line by line."""
 
 
 def open_gateway(book: OrderBook, access: Access, clock: ShopClock) -> Gateway:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pymysql
 
@@ -112,6 +113,30 @@ class PushDatabase:
                 where=f"{self.host}:{self.port}/{self.name}",
                 next_step="start MariaDB or MySQL there, or name another server",
             ) from None
+
+
+def push_database_at(url: str) -> PushDatabase:
+    """The database that ``mysql://user:password@host:3306/database`` names.
+
+    Raises:
+        ConfigError: it names none; the URL is not shown.
+    """
+    parts = urlsplit(url)
+    name = parts.path.strip("/")
+    if parts.scheme not in ("mysql", "mariadb") or not parts.hostname or not name.isidentifier():
+        raise ConfigError(
+            "there is no database to push into",
+            where="REGULARS_SANDBOX_PUSH_URL",
+            next_step="set it in .env to mysql://user:password@host:3306/database "
+            "(docs/reference/platforms/taobao_rds.md)",
+        )
+    return PushDatabase(
+        name,
+        host=parts.hostname,
+        port=parts.port or 3306,
+        user=unquote(parts.username or "root"),
+        password=unquote(parts.password or ""),
+    )
 
 
 def upsert(
