@@ -137,6 +137,9 @@ class PayloadModel:
         fields: what a record holds.
         note: what one record is, for the generated reference.
         refers: whose record it is, by field, beside what the fields themselves say.
+        key: the fields that all versions of one record share; none where a record is no version
+            of another, or cannot be told to be one.
+        modified: the field that says how young a version is.
     """
 
     def __init__(
@@ -147,6 +150,8 @@ class PayloadModel:
         note: str = "",
         *,
         refers: Mapping[str, Refers] | None = None,
+        key: Iterable[str] = (),
+        modified: str = "",
     ) -> None:
         self.source = source
         self.stream = stream
@@ -162,6 +167,9 @@ class PayloadModel:
             item.name: item.refers for item in self.fields if item.refers is not None
         } | dict(refers or {})
         """By name, the fields that say whose record it is."""
+        self.key = tuple(key)
+        """Fields that all versions of one record share; old versions leave raw, where it is set."""
+        self.modified = modified
         self._checks: dict[str, Check] = {item.name: compile_check(item) for item in self.fields}
         self._plain = {
             f.name: _PLAIN[f.kind]

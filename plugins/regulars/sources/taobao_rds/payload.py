@@ -89,6 +89,8 @@ ORDERS = PayloadModel(
         _PUSHED,
     ),
     "One record per trade and push.",
+    key=("tid",),
+    modified="modified",
     refers={"tid": "order", "buyer_open_uid": "buyer"},
 )
 
@@ -108,6 +110,8 @@ REFUNDS = PayloadModel(
         _PUSHED,
     ),
     "One record per refund and push.",
+    key=("refund_id",),
+    modified="modified",
     refers={"tid": "order", "buyer_open_uid": "buyer"},
 )
 

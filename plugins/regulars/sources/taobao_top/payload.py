@@ -93,6 +93,8 @@ ORDERS = PayloadModel(
         Field("orders", "records", required=True, members=_SUB_ORDER),
     ),
     "One record per trade and version.",
+    key=("tid",),
+    modified="modified",
 )
 
 REFUNDS = PayloadModel(
@@ -110,6 +112,8 @@ REFUNDS = PayloadModel(
         *_fields("text", "dispute_type"),
     ),
     "One record per refund and version.",
+    key=("refund_id",),
+    modified="modified",
 )
 
 REVIEWS = PayloadModel(
@@ -125,6 +129,11 @@ REVIEWS = PayloadModel(
         *_fields("id", "ouid"),
     ),
     "One record per review of a sub-order by its buyer, each time it was read.",
+    key=(
+        "tid",
+        "oid",
+    ),
+    modified="created",
 )
 
 LOGISTICS = PayloadModel(
@@ -144,6 +153,10 @@ LOGISTICS = PayloadModel(
         ),
     ),
     "One record per parcel and reading, with its whole way so far.",
+    key=(
+        "tid",
+        "out_sid",
+    ),
 )
 
 PAYLOADS = {model.stream: model for model in (ORDERS, REFUNDS, REVIEWS, LOGISTICS)}
