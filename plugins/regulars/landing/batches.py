@@ -381,7 +381,7 @@ def read_batch(settings: Settings, manifest: BatchManifest) -> Iterator[dict[str
         LandingError: the file is missing or damaged.
     """
     rest = b""
-    for block in plain_blocks(settings, manifest):
+    for block in plain_blocks(settings.landing_dir, manifest):
         *lines, rest = (rest + block).split(b"\n")
         for line in lines:
             yield orjson.loads(line)
@@ -395,7 +395,7 @@ def verify(settings: Settings, manifest: BatchManifest) -> None:
     """
     found = hashlib.sha256()
     count = 0
-    for block in plain_blocks(settings, manifest):
+    for block in plain_blocks(settings.landing_dir, manifest):
         found.update(block)
         count += block.count(b"\n")
     if found.hexdigest() != manifest.sha256 or count != manifest.record_count:
@@ -448,17 +448,17 @@ def withdraw(
     return target
 
 
-def plain_blocks(settings: Settings, manifest: BatchManifest) -> Iterator[bytes]:
+def plain_blocks(landing_dir: Path, manifest: BatchManifest) -> Iterator[bytes]:
     """The content of a batch as it landed, uncompressed, in pieces of bounded size.
 
     Raises:
         LandingError: the file is missing or damaged.
     """
-    path = settings.landing_dir / manifest.data_path
+    path = landing_dir / manifest.data_path
     try:
         with landing_errors(path):
             if manifest.stored_in is not None:
-                yield from member_lines(settings.landing_dir, manifest.stored_in)
+                yield from member_lines(landing_dir, manifest.stored_in)
                 return
             with (
                 path.open("rb") as file,

@@ -191,7 +191,7 @@ def _sync(folder: Path) -> None:
 
 def _lines(settings: Settings, batch: BatchManifest) -> Iterator[bytes]:
     rest = b""
-    for block in plain_blocks(settings, batch):
+    for block in plain_blocks(settings.landing_dir, batch):
         *lines, rest = (rest + block).split(b"\n")
         for line in lines:
             yield line + b"\n"

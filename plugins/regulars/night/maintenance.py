@@ -128,7 +128,7 @@ class Maintenance:
         with self._leased():
             gone = publish.prune(self.settings)
             replays = self.settings.data_dir / "replay"
-            for folder in sorted(replays.glob("*")):
+            for folder in sorted(path for path in replays.glob("*") if path.is_dir()):
                 if self._present() - folder.stat().st_mtime > _REPLAY_SECONDS:
                     shutil.rmtree(folder, ignore_errors=True)
                     gone.append(f"replay/{folder.name}")
