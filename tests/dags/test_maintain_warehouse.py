@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from regulars.night.maintenance import Maintenance
+from regulars.settings import PROJECT_ROOT
 from tests.world import open_world
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -32,5 +33,5 @@ def test_maintenance_does_its_parts_in_order_and_in_the_warehouses_pool(
     assert tuple(done) == maintenance.PARTS
     from airflow.dag_processing.dagbag import DagBag
 
-    [dag] = DagBag(dag_folder="dags/maintain_warehouse.py").dags.values()
+    [dag] = DagBag(dag_folder=str(PROJECT_ROOT / "dags" / "maintain_warehouse.py")).dags.values()
     assert {task.pool for task in dag.tasks} == {nights.POOL}
