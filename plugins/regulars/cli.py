@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 sandbox_app = typer.Typer(help="The sandbox shop: a real order book behind a real protocol.")
 app.add_typer(sandbox_app, name="sandbox", no_args_is_help=True)
-landing_app = typer.Typer(help="What has landed: list, verify, withdraw.")
+landing_app = typer.Typer(help="What has landed: list, show, verify, replay, withdraw, compact.")
 app.add_typer(landing_app, name="landing", no_args_is_help=True)
 
 quarantine_app = typer.Typer(help="Records that were refused: list, show, correct and release.")
@@ -281,6 +281,48 @@ def withdraw_landing(
     with _told_plainly():
         line = withdraw_batch(read_settings(), batch, reason)
         Console().print(line, markup=False, highlight=False)
+
+
+@landing_app.command("show")
+def show_landing(
+    batch: Batch, limit: Annotated[int, typer.Option(min=0, help="Records at most.")] = 3
+) -> None:
+    """What a batch is, and its first records; contacts are tokens, never plain."""
+    from regulars.night.landed import print_batch
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        print_batch(read_settings(), batch, limit, Console())
+
+
+@landing_app.command("replay")
+def replay_landing(batch: Batch) -> None:
+    """Load a batch into raw again; the next night takes it in as if it had landed late."""
+    from regulars.night.landed import replay_batch
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        Console().print(replay_batch(read_settings(), batch), markup=False, highlight=False)
+
+
+@landing_app.command("compact")
+def compact_landing(
+    before: Annotated[
+        str, typer.Option(help="Months before this one, as 2017-09; empty: as the settings say.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+) -> None:
+    """Put the batches of old months together, one file per shop, stream and month."""
+    from regulars.night.maintenance import maintenance_here
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        maintenance = maintenance_here(read_settings(), "regulars landing compact")
+        lines = maintenance.compact_landing(before, dry_run=dry_run)
+        for line in lines or ["nothing to compact"]:
+            Console().print(line, markup=False, highlight=False)
 
 
 @quarantine_app.command("list")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,31 @@ class RawRecord:
     key: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredIn:
+    """Where the content of a compacted batch stands (docs/adr/0013-retention.md).
+
+    Attributes:
+        batch_id: the compacted batch that holds it.
+        sha256: SHA-256 of that batch's whole uncompressed content.
+        path: its data file, relative to the landing folder.
+        members: how many batches stand in it.
+        number: number of the member, from 1; its lines begin with it.
+        frame: byte of the file at which the member's compressed frame begins.
+        start: byte of the frame's uncompressed content at which the member begins.
+        size: uncompressed bytes of the member.
+    """
+
+    batch_id: str
+    sha256: str
+    path: str
+    members: int
+    number: int
+    frame: int
+    start: int
+    size: int
+
+
 class BatchManifest(BaseModel):
     """What stands in one landed batch. Written after the data, so it marks the batch complete."""
 
@@ -58,7 +83,7 @@ class BatchManifest(BaseModel):
     window_start: datetime | None = None
     window_end: datetime | None = None
     path: str
-    """Path of the data file, relative to the landing folder."""
+    """Path of the data file, relative to the landing folder; where it was, for a compacted one."""
     sha256: str
     """SHA-256 of the uncompressed NDJSON content."""
     origin: str
@@ -79,3 +104,10 @@ class BatchManifest(BaseModel):
     extracted_at: datetime
     """When the batch was taken from the source (UTC); a tie-break, never business time."""
     code_version: str
+    stored_in: StoredIn | None = Field(None, exclude=True)
+    """Where a compacted batch's content stands now; never written into a manifest."""
+
+    @property
+    def data_path(self) -> str:
+        """Path of the file that holds the content today, relative to the landing folder."""
+        return self.stored_in.path if self.stored_in else self.path

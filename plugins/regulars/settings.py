@@ -68,6 +68,17 @@ class Settings(BaseSettings):
     published_versions_kept: int = Field(
         7, ge=1, description="Published mart files kept beside the current one."
     )
+    raw_retention_days: int = Field(
+        90,
+        ge=1,
+        description="Days for which raw keeps versions that a younger one has replaced; landing "
+        "keeps all.",
+    )
+    landing_compact_after_days: int = Field(
+        31,
+        ge=0,
+        description="Days after the end of a month until its batches are compacted into one file.",
+    )
     receive_host: str = Field(
         "127.0.0.1", description="Address on which `regulars receive` takes in what is pushed."
     )

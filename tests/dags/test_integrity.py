@@ -26,6 +26,7 @@ def test_there_are_dags_and_none_fails_to_import(bag):
         "replay_night",
         "backfill_landing",
         "erase_person",
+        "maintain_warehouse",
     }
     assert not bag.import_errors
 

@@ -1,7 +1,8 @@
 """The landing folder: writing a batch so that it is there whole or not at all, finding, verifying.
 
 A batch is two files, data and manifest; the manifest is written last and is the commit mark. Data
-without a manifest, and anything named ``.part``, is debris of a killed run.
+without a manifest, and anything named ``.part``, is debris of a killed run. Batches of old months
+stand together in one file (regulars.landing.compacted) and are listed and read like any other.
 
 A batch is named after its content, so the same content landed twice is one batch: the SHA-256 of
 the dropped file, or of what an API gave for a window (the landed lines, the quarantined ones if
@@ -26,6 +27,7 @@ from pydantic import ValidationError
 
 from regulars import __version__
 from regulars.errors import LandingError
+from regulars.landing.compacted import find_member, member_lines, members_below
 from regulars.records import BatchManifest, Window
 from regulars.settings import Settings
 
@@ -211,9 +213,9 @@ class BatchWriter:
                 self._bad.finish()
             batch_id = self._batch_id(origin)
             marker = self._folder / f"{batch_id}{MANIFEST_SUFFIX}"
-            if marker.exists():
+            if (known := find_landed(self._settings, self._place.folder, batch_id)) is not None:
                 self.was_known = True
-                return read_manifest(marker)
+                return known
             manifest = self._manifest(batch_id, origin)
             if self._bad is not None:
                 _settle(self._bad.path, self._quarantine_folder / f"{batch_id}{DATA_SUFFIX}")
@@ -295,6 +297,24 @@ def _fsync_folder(path: Path) -> None:
         os.close(folder)
 
 
+def find_landed(settings: Settings, folder: Path, batch_id: str) -> BatchManifest | None:
+    """The batch of this name, compacted or not, or None.
+
+    Args:
+        settings: where landing stands.
+        folder: of its stream and window date, relative to the landing folder.
+        batch_id: its name.
+
+    Raises:
+        LandingError: its manifest is damaged.
+    """
+    marker = settings.landing_dir / folder / f"{batch_id}{MANIFEST_SUFFIX}"
+    if marker.exists():
+        return read_manifest(marker)
+    with landing_errors(marker):
+        return find_member(marker.parents[1], folder.name[: len("2017-09")], batch_id)
+
+
 def read_manifest(path: Path) -> BatchManifest:
     """Read one manifest.
 
@@ -325,10 +345,19 @@ def list_batches(
     Raises:
         LandingError: a manifest is damaged.
     """
-    pattern = f"{source}/*/{shop}/{stream}/*/*{MANIFEST_SUFFIX}"
-    found = [read_manifest(path) for path in (root or settings.landing_dir).glob(pattern)]
+    streams = f"{source}/*/{shop}/{stream}"
+    base = root or settings.landing_dir
+    found: dict[str, BatchManifest] = {}
+    with landing_errors(base):
+        for members in members_below(base, f"{streams}/*"):
+            found.update(members)
+    for path in base.glob(f"{streams}/*/*{MANIFEST_SUFFIX}"):
+        # What a killed compaction left stands twice, once as a member.
+        if path.name.removesuffix(MANIFEST_SUFFIX) not in found:
+            manifest = read_manifest(path)
+            found[manifest.batch_id] = manifest
     return sorted(
-        found,
+        found.values(),
         key=lambda batch: (
             batch.window_date,
             batch.source,
@@ -359,6 +388,11 @@ def find_by_content(
         manifest = read_manifest(path)
         if manifest.origin_sha256 == sha256:
             return manifest
+    with landing_errors(folder):
+        for members in members_below(folder):
+            for member in members.values():
+                if member.origin_sha256 == sha256:
+                    return member
     return None
 
 
@@ -371,7 +405,7 @@ def read_batch(
         LandingError: the file is missing or damaged.
     """
     rest = b""
-    for block in _plain_blocks((root or settings.landing_dir) / manifest.path):
+    for block in plain_blocks(root or settings.landing_dir, manifest):
         *lines, rest = (rest + block).split(b"\n")
         for line in lines:
             yield orjson.loads(line)
@@ -385,13 +419,13 @@ def verify(settings: Settings, manifest: BatchManifest) -> None:
     """
     found = hashlib.sha256()
     count = 0
-    for block in _plain_blocks(settings.landing_dir / manifest.path):
+    for block in plain_blocks(settings.landing_dir, manifest):
         found.update(block)
         count += block.count(b"\n")
     if found.hexdigest() != manifest.sha256 or count != manifest.record_count:
         raise LandingError(
             "the batch's content is not what its manifest says",
-            where=manifest.path,
+            where=manifest.data_path,
             next_step="restore the file from a backup; landing is immutable",
         )
 
@@ -447,15 +481,24 @@ def _copy_durably(source: Path, target: Path) -> None:
     _fsync_folder(target.parent)
 
 
-def _plain_blocks(path: Path) -> Iterator[bytes]:
+def plain_blocks(landing_dir: Path, manifest: BatchManifest) -> Iterator[bytes]:
+    """The content of a batch as it landed, uncompressed, in pieces of bounded size.
+
+    Raises:
+        LandingError: the file is missing or damaged.
+    """
+    path = landing_dir / manifest.data_path
     try:
-        with (
-            landing_errors(path),
-            path.open("rb") as file,
-            zstandard.ZstdDecompressor().stream_reader(file) as stream,
-        ):
-            while block := stream.read(_BLOCK):
-                yield block
+        with landing_errors(path):
+            if manifest.stored_in is not None:
+                yield from member_lines(landing_dir, manifest.stored_in)
+                return
+            with (
+                path.open("rb") as file,
+                zstandard.ZstdDecompressor().stream_reader(file) as stream,
+            ):
+                while block := stream.read(_BLOCK):
+                    yield block
     except zstandard.ZstdError:
         raise LandingError(
             "the batch's data is damaged",
@@ -475,12 +518,15 @@ def remove_debris(
     base = Path(source) / platform / shop
     landing = settings.landing_dir / base
     with landing_errors(landing):
+        # A compacted batch has no manifest of its own, and what was quarantined of it stays.
+        compacted = {one for members in members_below(landing, f"{stream}/*") for one in members}
         for root in (landing, settings.quarantine_dir / base):
             found = [*root.glob(f"{stream}/*/*.part"), *root.glob(f"{stream}/*/*{DATA_SUFFIX}")]
             for path in found:
-                name = path.name.removesuffix(DATA_SUFFIX) + MANIFEST_SUFFIX
-                marker = landing / path.relative_to(root).parent / name
-                if path.suffix == ".part" or not marker.exists():
+                batch_id = path.name.removesuffix(DATA_SUFFIX)
+                marker = landing / path.relative_to(root).parent / f"{batch_id}{MANIFEST_SUFFIX}"
+                is_whole = marker.exists() or (batch_id in compacted and root != landing)
+                if path.suffix == ".part" or not is_whole:
                     path.unlink(missing_ok=True)
                     removed += 1
     return removed

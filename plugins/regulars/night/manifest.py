@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from regulars import __version__
 from regulars.errors import NightError
+from regulars.landing import list_batches
 from regulars.records import BatchManifest
 from regulars.settings import PROJECT_ROOT, Settings
 from regulars.shops import Shop
@@ -34,7 +35,7 @@ class Nights(Protocol):
 
 
 class BatchRef(BaseModel):
-    """One batch of a run, by content."""
+    """One batch of a run by its content, or a compacted one for all that it holds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,7 +47,8 @@ class RunManifest(BaseModel):
     """``data/runs/<run_id>.json``.
 
     Attributes:
-        batches: every batch the content is built from, in a fixed order.
+        batches: every batch the content is built from, in a fixed order; a compacted one stands
+            for all that it holds (:func:`resolve`).
         state_heads: last sequence number of each stream of recorded state that the run may see.
         fingerprint: SHA-256 over config/, seeds, models, macros and expectations, as they stood
             when the night decided.
@@ -96,6 +98,77 @@ def date_of(run_id: str) -> date:
 def ordered(batches: Iterable[BatchManifest]) -> list[BatchManifest]:
     """Batches in the manifest's order, which no directory listing or clock can change."""
     return sorted(batches, key=lambda batch: (batch.window_date, batch.source, batch.batch_id))
+
+
+def refs_of(batches: Iterable[BatchManifest]) -> tuple[BatchRef, ...]:
+    """How a manifest lists batches: a compacted one stands for its members where all are meant.
+
+    Else the manifest of a shop that is asked every quarter of an hour would grow by 35,000 names
+    a year, every night's by all of them.
+    """
+    refs: dict[BatchRef, None] = {}
+    meant = ordered(batches)
+    whole = _whole_compacted(meant)
+    for one in meant:
+        stored = one.stored_in
+        if stored is not None and stored.batch_id in whole:
+            refs[BatchRef(batch_id=stored.batch_id, sha256=stored.sha256)] = None
+        else:
+            refs[BatchRef(batch_id=one.batch_id, sha256=one.sha256)] = None
+    return tuple(refs)
+
+
+def resolve(settings: Settings, manifest: RunManifest) -> list[BatchManifest]:
+    """The batches that a run is made of, as they stand in landing today, compacted or not.
+
+    A manifest that was written before its batches were compacted names them, a later one names
+    what they stand in; both give the same batches in the same order.
+
+    Raises:
+        NightError: some are missing, or another one stands under the name of one.
+    """
+    named: dict[str, tuple[str, list[BatchManifest]]] = {}
+    for batch in list_batches(settings):
+        named[batch.batch_id] = (batch.sha256, [batch])
+        if (stored := batch.stored_in) is not None:
+            named.setdefault(stored.batch_id, (stored.sha256, []))[1].append(batch)
+    batches: list[BatchManifest] = []
+    missing: list[str] = []
+    for ref in manifest.batches:
+        sha256, here = named.get(ref.batch_id, (None, []))
+        if sha256 != ref.sha256:
+            missing.append(f"{ref.batch_id} is {'another one' if here else 'missing'}")
+        batches.extend(here)
+    if missing:
+        raise NightError(
+            f"{len(missing)} batches of the manifest are not in landing: batch {missing[0]}",
+            where=manifest.run_id,
+            next_step="restore data/landing from a backup; landing is immutable",
+        )
+    return ordered(batches)
+
+
+def batch_ids(settings: Settings, manifest: RunManifest) -> set[str]:
+    """Ids of the batches that a run is made of, members of compacted ones for these.
+
+    Batches that are not in landing any more stand under the name that the manifest gives them.
+    """
+    ids = {ref.batch_id for ref in manifest.batches}
+    for batch in list_batches(settings):
+        if batch.stored_in is not None and batch.stored_in.batch_id in ids:
+            ids.add(batch.batch_id)
+    return ids
+
+
+def _whole_compacted(batches: Iterable[BatchManifest]) -> set[str]:
+    """Ids of the compacted batches of which every member is there."""
+    there: dict[str, int] = {}
+    whole: set[str] = set()
+    for stored in (one.stored_in for one in batches if one.stored_in):
+        there[stored.batch_id] = there.get(stored.batch_id, 0) + 1
+        if there[stored.batch_id] == stored.members:
+            whole.add(stored.batch_id)
+    return whole
 
 
 def manifest_path(settings: Settings, run_id: str) -> Path:
@@ -265,9 +338,7 @@ def freeze(
     return RunManifest(
         run_id=run_id_of(as_of_date),
         as_of_date=as_of_date,
-        batches=tuple(
-            BatchRef(batch_id=batch.batch_id, sha256=batch.sha256) for batch in ordered(batches)
-        ),
+        batches=refs_of(batches),
         shops=listed,
         visible_until={shop.shop: shop.day_end(as_of_date) for shop in listed},
         state_heads=dict(sorted(state_heads.items())),

@@ -100,7 +100,7 @@ def replay_night(
         key_id = vault.key_id
     changed = _changed_since(settings, manifest, key_id)
     with _alone(settings, manifest.run_id):
-        built = _rebuild(settings, manifest, _batches_of(settings, manifest), keep=False)
+        built = _rebuild(settings, manifest, manifests.resolve(settings, manifest), keep=False)
     outcome = ReplayOutcome(manifest.run_id, built.content.digest, manifest.digest, changed)
     known_then = manifest.state_heads.get(TOMBSTONES, 0)
     if outcome.is_equal or built.tombstone_head == known_then:
@@ -194,21 +194,6 @@ def _restate(
         manifest.model_copy(update={"digest": digest, "published_file": path.name}),
     )
     return str(path)
-
-
-def _batches_of(settings: Settings, manifest: RunManifest) -> list[BatchManifest]:
-    found = {batch.batch_id: batch for batch in list_batches(settings)}
-    batches = []
-    for ref in manifest.batches:
-        batch = found.get(ref.batch_id)
-        if batch is None or batch.sha256 != ref.sha256:
-            raise NightError(
-                f"batch {ref.batch_id} is {'missing' if batch is None else 'another one'}",
-                where=str(settings.landing_dir),
-                next_step="restore data/landing from a backup; landing is immutable",
-            )
-        batches.append(batch)
-    return batches
 
 
 @dataclass(frozen=True)

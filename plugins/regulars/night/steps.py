@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from regulars.clock import Clock, clock_for
@@ -75,8 +76,9 @@ from regulars.transform.runner import BuildReport, Transformer
 from regulars.vault import Vault, keys_from_credentials, open_vault
 from regulars.warehouse import control, publish
 from regulars.warehouse.erase import altered_tables, content_of
-from regulars.warehouse.load import applied_head, holds_erased, load_batches
+from regulars.warehouse.load import applied_head, holds_erased, load_batches, reload_batches
 from regulars.warehouse.lock import warehouse_lock
+from regulars.warehouse.prune import pruned_batches
 from regulars.warehouse.session import open_warehouse, remove_half_pair, remove_warehouse
 from regulars.warehouse.tables import create_tables, reshaped_tables
 
@@ -254,17 +256,6 @@ class Night:
         if night is None:
             return False
         return night.is_completed or bool(self.state.ledger.campaigns_of(run_id))
-
-    def _batches(self, manifest: RunManifest) -> list[BatchManifest]:
-        found = {batch.batch_id: batch for batch in list_batches(self.settings)}
-        missing = [ref.batch_id for ref in manifest.batches if ref.batch_id not in found]
-        if missing:
-            raise NightError(
-                f"{len(missing)} batches of the manifest are not in landing, first {missing[0]}",
-                where=manifest.run_id,
-                next_step="restore data/landing from a backup; landing is immutable",
-            )
-        return [found[ref.batch_id] for ref in manifest.batches]
 
     # -- the steps --------------------------------------------------------------------------
 
@@ -461,12 +452,14 @@ class Night:
             ]
             for whole in _per_stream(refused):
                 check_quarantine_share(self.shops.shop(whole.shop), whole)
-            files: dict[str, list[Any]] = {}
+            files: dict[str, dict[Path, None]] = {}
             for batch in fresh:
                 if batch.record_count:
-                    path = self.settings.landing_dir / batch.path
-                    files.setdefault(f"{batch.source}__{batch.stream}", []).append(path)
-            verdict = validate_landing(self.settings, files)
+                    path = self.settings.landing_dir / batch.data_path
+                    files.setdefault(f"{batch.source}__{batch.stream}", {})[path] = None
+            verdict = validate_landing(
+                self.settings, {table: list(paths) for table, paths in files.items()}
+            )
             self._conclude(run_id, verdict, entry)
             with self._vault() as vault:
                 # Before the manifest is frozen: it says which tombstones its night knew.
@@ -491,13 +484,13 @@ class Night:
         """Batches of the last completed night's manifest: they passed gate 1 before."""
         last = self.state.nights.last_completed_date()
         manifest = manifests.read_manifest(self.settings, run_id_of(last)) if last else None
-        return {ref.batch_id for ref in manifest.batches} if manifest else set()
+        return manifests.batch_ids(self.settings, manifest) if manifest else set()
 
     def load_raw(self, run_id: str) -> None:
         """Load the manifest's batches into raw and tell the models what night it is."""
         with self._step(run_id, "load_raw") as entry:
             manifest = self._manifest(run_id)
-            batches = self._batches(manifest)
+            batches = manifests.resolve(self.settings, manifest)
             erased = self.state.erasures.keys()
             self._make_fit(manifest, batches, erased)
             # dbt parses while the engine loads: neither needs the other, and both take seconds.
@@ -522,10 +515,32 @@ class Night:
                     hours = load_sending_hours(self.settings.config_dir)
                     control.write_sending_hours(connection, hours.warehouse_row())
                     good = control.read_fingerprints(connection)
+                    pruned = pruned_batches(connection)
                 parsed.result()
+            if pruned:
+                self._refill_raw(manifest, good, batches, erased, entry)
             self._load_seeds(good, entry)
             entry.update(rows=rows, pending_batches=pending)
             entry["note"] = f"{sum(rows.values()):,} rows, {pending} pending batches"
+
+    def _refill_raw(
+        self,
+        manifest: RunManifest,
+        good: dict[str, str],
+        batches: list[BatchManifest],
+        erased: ErasedKeys,
+        entry: dict[str, Any],
+    ) -> None:
+        """Load pruned versions again that a model is about to read: one built from scratch."""
+        tables = self.transformer.raw_tables_of(self._stale(good, manifest))
+        with open_warehouse(self.settings, holder=f"{self._holder} load_raw") as connection:
+            gone = pruned_batches(connection, tables)
+            wanted = [batch for batch in batches if batch.batch_id in gone]
+            if wanted:
+                report(f"models are rebuilt: loading {len(wanted)} pruned batches again")
+                entry["reloaded"] = reload_batches(
+                    connection, self.settings.landing_dir, wanted, erased=erased
+                )
 
     def _make_fit(
         self, manifest: RunManifest, batches: list[BatchManifest], erased: ErasedKeys

@@ -30,7 +30,14 @@ def withdraw_batch(settings: Settings, batch_id: str, reason: str) -> str:
     lease = state.lease.acquire("withdrawal", holder, settings.lease_seconds, pid=os.getpid())
     try:
         batch = find_batch(settings, batch_id)
-        _require_unused(settings, state, batch_id)
+        _require_unused(settings, state, batch)
+        if batch.stored_in is not None:
+            # Only what a completed night was built on is compacted: its manifest is lost.
+            raise NightError(
+                f"{batch_id} is compacted, so a night was built on it",
+                where=batch.stored_in.path,
+                next_step="restore data/runs from a backup, then let corrected records land",
+            )
         folder = withdraw(
             settings, batch, reason=reason, at=lease.acquired_at, by=getpass.getuser()
         )
@@ -39,16 +46,19 @@ def withdraw_batch(settings: Settings, batch_id: str, reason: str) -> str:
     return f"{batch_id} withdrawn to {folder}. {_way_back(batch)}"
 
 
-def _require_unused(settings: Settings, state: StateStore, batch_id: str) -> None:
+def _require_unused(settings: Settings, state: StateStore, batch: BatchManifest) -> None:
+    names = {batch.batch_id}
+    if batch.stored_in is not None:
+        names.add(batch.stored_in.batch_id)
     for path in sorted(settings.runs_dir.glob("night-????????.json")):
         manifest = manifests.read_manifest(settings, path.stem)
-        if manifest is None or batch_id not in {ref.batch_id for ref in manifest.batches}:
+        if manifest is None or names.isdisjoint(ref.batch_id for ref in manifest.batches):
             continue
         night = state.nights.get(date_of(manifest.run_id))
         decided = bool(state.ledger.campaigns_of(manifest.run_id))
         if decided or (night is not None and night.is_completed):
             raise NightError(
-                f"{manifest.run_id} was built on {batch_id}, and must stay explainable",
+                f"{manifest.run_id} was built on {batch.batch_id}, and must stay explainable",
                 where=str(path),
                 next_step=(
                     "let the corrected records land: the newest version of a record counts, and "

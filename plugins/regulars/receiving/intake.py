@@ -19,11 +19,11 @@ from uuid import uuid4
 from regulars.credentials import Credentials
 from regulars.landing.batches import (
     DATA_SUFFIX,
-    MANIFEST_SUFFIX,
     BatchWriter,
     Origin,
     Place,
     batch_id_of,
+    find_landed,
     landing_errors,
 )
 from regulars.landing.contacts import quarantine_payload, tokenise_plain
@@ -319,7 +319,7 @@ class Intake:
         today = self._place(shop, now)
         for days in range(-1, REPEATS_KNOWN_DAYS + 1):
             place = replace(today, window_date=today.window_date - timedelta(days=days))
-            if _path(self._settings.landing_dir, place, sha256, MANIFEST_SUFFIX).exists():
+            if _landed(self._settings, place, sha256):
                 return True
         return False
 
@@ -353,12 +353,17 @@ class Intake:
     def _remove_debris(self, place: Place, sha256: str) -> None:
         """Delete what a push left unfinished: under the lock, nobody else is writing it."""
         landing = self._settings.landing_dir
-        is_whole = _path(landing, place, sha256, MANIFEST_SUFFIX).exists()
+        is_whole = _landed(self._settings, place, sha256)
         for root in (landing, self._settings.quarantine_dir):
             for path in (root / place.folder).glob(f"{STREAM}-{_PART}*.part"):
                 path.unlink(missing_ok=True)
             if not is_whole:
                 _path(root, place, sha256, DATA_SUFFIX).unlink(missing_ok=True)
+
+
+def _landed(settings: Settings, place: Place, sha256: str) -> bool:
+    name = batch_id_of(place.shop, STREAM, place.window_date, sha256)
+    return find_landed(settings, place.folder, name) is not None
 
 
 def _path(root: Path, place: Place, sha256: str, suffix: str) -> Path:

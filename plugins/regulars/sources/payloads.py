@@ -163,6 +163,9 @@ class PayloadModel:
         refers: whose record it is, by field, beside what the fields themselves say.
         defines: what a record is the record of: an order's or a message's own, which says whose it
             is; None for one that only tells of it, as a refund does.
+        key: the fields that all versions of one record share; none where a record is no version
+            of another, or cannot be told to be one.
+        modified: the field that says how young a version is.
     """
 
     def __init__(
@@ -174,6 +177,8 @@ class PayloadModel:
         *,
         refers: Mapping[str, Refers] | None = None,
         defines: Refers | None = None,
+        key: Iterable[str] = (),
+        modified: str = "",
     ) -> None:
         self.source = source
         self.stream = stream
@@ -190,6 +195,9 @@ class PayloadModel:
             item.name: item.refers for item in self.fields if item.refers is not None
         } | dict(refers or {})
         """By name, the fields that say whose record it is."""
+        self.key = tuple(key)
+        """Fields that all versions of one record share; old versions leave raw, where it is set."""
+        self.modified = modified
         self._checks: dict[str, Check] = {item.name: compile_check(item) for item in self.fields}
         self._plain = {
             f.name: _PLAIN_OPAQUE if f.is_opaque else _PLAIN[f.kind]

@@ -143,6 +143,18 @@ class Transformer:
         """Those of ``unique_ids`` that are seeds."""
         return {name for name in unique_ids if name.startswith("seed.")}
 
+    def raw_tables_of(self, unique_ids: Iterable[str]) -> set[str]:
+        """``<source>__<stream>`` of every raw table that one of these models reads."""
+        manifest = self._parsed()
+        found = set()
+        for unique_id in unique_ids:
+            node = manifest.nodes.get(unique_id)
+            for parent in _parents(node) if node is not None else ():
+                one = manifest.sources.get(parent)
+                if one is not None and one.source_name == "raw":
+                    found.add(one.name)
+        return found
+
     def unfed_staging(self, pending_tables: set[str], good: Mapping[str, str]) -> set[str]:
         """Unique ids of staging models that have nothing to do, and of views, which never have.
 

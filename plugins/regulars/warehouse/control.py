@@ -248,6 +248,14 @@ def consume(
     connection.execute("commit")
 
 
+def release_batches(connection: duckdb.DuckDBPyConnection, batch_ids: Iterable[str]) -> None:
+    """Let the next night take in batches anew that a good night has consumed."""
+    connection.execute(
+        "delete from warehouse.ops.consumed_batches where batch_id in (select unnest(?))",
+        [sorted(batch_ids)],
+    )
+
+
 def read_fingerprints(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Fingerprints of the models as the last good night built them; empty for a new warehouse."""
     return dict(

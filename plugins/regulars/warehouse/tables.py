@@ -37,6 +37,13 @@ OPS_TABLES = {
     "touched_keys": {"run_id": "varchar", "subject": "varchar", "key": "uuid"},
     # Read by Python only: what a good night has taken in.
     "loaded_batches": {"batch_id": "varchar", "row_count": "bigint"},
+    # Batches of which raw holds no more than the newest versions: regulars.warehouse.prune.
+    "pruned_batches": {
+        "batch_id": "varchar",
+        "source": "varchar",
+        "stream": "varchar",
+        "row_count": "bigint",
+    },
     # The last tombstone that the loaded batches were held against.
     "applied_tombstones": {"head": "bigint"},
     "consumed_batches": {"batch_id": "varchar", "run_id": "varchar"},

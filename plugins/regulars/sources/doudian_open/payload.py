@@ -136,6 +136,8 @@ ORDERS = PayloadModel(
         Field("sku_order_list", "records", required=True, members=_SKU_ORDER),
     ),
     "One record per order and version.",
+    key=("order_id",),
+    modified="update_time",
     refers={"order_id": "order", "doudian_open_id": "buyer"},
     defines="order",
 )
@@ -174,6 +176,8 @@ REFUNDS = PayloadModel(
         Field("related_order_info", "records", members=_RELATED_ORDER),
     ),
     "One record per after-sales request and version.",
+    key=("aftersale_id",),
+    modified="update_time",
     refers={"shop_order_id": "order"},
 )
 

@@ -89,6 +89,8 @@ ORDERS = PayloadModel(
         *_fields("id", "storeId"),
     ),
     "One record per order and version; the members of consigneeInfo stand in the record itself.",
+    key=("orderId",),
+    modified="modified",
     refers={"orderId": "order", "open_id_buyer": "buyer", "xid_buyer": "buyer"},
     defines="order",
 )
@@ -113,6 +115,7 @@ REFUNDS = PayloadModel(
     ),
     "One record per after-sales service and version: the members of sameOrderServiceBill and the "
     "amounts of the refund's details stand in the record itself.",
+    key=("serviceId",),
     refers={"orderId": "order"},
 )
 

@@ -130,6 +130,8 @@ ORDERS = PayloadModel(
         Field("order_tag_list", "records", members=_fields("text", "name", "value")),
     ),
     "One record per order and version.",
+    key=("order_sn",),
+    modified="updated_at",
     refers={"order_sn": "order"},
     defines="order",
 )
@@ -154,6 +156,8 @@ REFUNDS = PayloadModel(
         *_fields("integer", "user_shipping_status", "refund_operator_role"),
     ),
     "One record per after-sales case and version.",
+    key=("id",),
+    modified="updated_time",
     refers={"order_sn": "order"},
 )
 

@@ -39,4 +39,5 @@ REPORTS = PayloadModel(
         Field("email", "contact", contact="email"),
     ),
     "One row per report about a message.",
+    key=("receipt_id",),
 )

@@ -129,6 +129,8 @@ ORDERS = PayloadModel(
         Field("fulfillments", "records", members=_FULFILLMENT),
     ),
     "One record per order and version.",
+    key=("legacy_resource_id",),
+    modified="updated_at",
     refers={"legacy_resource_id": "order", "customer_legacy_resource_id": "buyer"},
     defines="order",
 )
@@ -155,6 +157,8 @@ REFUNDS = PayloadModel(
         ),
     ),
     "One record per refund and version of its order.",
+    key=("legacy_resource_id",),
+    modified="order_updated_at",
     refers={"order_legacy_resource_id": "order", "order_customer_legacy_resource_id": "buyer"},
 )
 

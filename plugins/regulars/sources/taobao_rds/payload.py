@@ -89,6 +89,8 @@ ORDERS = PayloadModel(
         _PUSHED,
     ),
     "One record per trade and push.",
+    key=("tid",),
+    modified="modified",
     refers={"tid": "order", "buyer_open_uid": "buyer"},
     defines="order",
 )
@@ -109,6 +111,8 @@ REFUNDS = PayloadModel(
         _PUSHED,
     ),
     "One record per refund and push.",
+    key=("refund_id",),
+    modified="modified",
     refers={"tid": "order", "buyer_open_uid": "buyer"},
 )
 

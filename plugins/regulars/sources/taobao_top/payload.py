@@ -94,6 +94,8 @@ ORDERS = PayloadModel(
     ),
     "One record per trade and version.",
     defines="order",
+    key=("tid",),
+    modified="modified",
 )
 
 REFUNDS = PayloadModel(
@@ -111,6 +113,8 @@ REFUNDS = PayloadModel(
         *_fields("text", "dispute_type"),
     ),
     "One record per refund and version.",
+    key=("refund_id",),
+    modified="modified",
 )
 
 REVIEWS = PayloadModel(
@@ -126,6 +130,11 @@ REVIEWS = PayloadModel(
         *_fields("id", "ouid"),
     ),
     "One record per review of a sub-order by its buyer, each time it was read.",
+    key=(
+        "tid",
+        "oid",
+    ),
+    modified="created",
 )
 
 LOGISTICS = PayloadModel(
@@ -145,6 +154,10 @@ LOGISTICS = PayloadModel(
         ),
     ),
     "One record per parcel and reading, with its whole way so far.",
+    key=(
+        "tid",
+        "out_sid",
+    ),
 )
 
 PAYLOADS = {model.stream: model for model in (ORDERS, REFUNDS, REVIEWS, LOGISTICS)}
