@@ -8,16 +8,17 @@ payload model of each stream; an API source also ``open_api(credentials, clock, 
 else has to know it: docs/how-to/add-a-platform.md. ``DEPTH_DAYS``, if it is there, says how many
 days back the platform still gives modifications; ``OPTIONAL_STREAMS`` which of its streams are
 asked for only where a shop names them; ``QUARANTINE_SHARE``, how many of its records may be refused
-before the night fails. ``DROP_GUIDE`` makes its streams ones that are dropped as files into a
-shop's inbox, and names the page that says how.
+before the night fails; ``READS_SPANS``, that a long span is read at once (:class:`ReadsAhead`) and
+a backfill asks for its whole range. ``DROP_GUIDE`` makes its streams ones that are dropped as files
+into a shop's inbox, and names the page that says how.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import ModuleType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from regulars.clock import Clock
 from regulars.credentials import Credentials
@@ -58,6 +59,15 @@ class ApiSource(Source, Protocol):
 
     def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """An API source that reads the pieces of a long span by one operation of its platform."""
+
+    def ask_together(self, stream: str, pieces: Sequence[Window]) -> None:
+        """Told the pieces of one span, oldest first, before the first of them is asked for."""
         ...
 
 
@@ -119,6 +129,11 @@ def depth_days(source: str) -> int | None:
     """Days back for which a source still gives modifications; None where there is no end."""
     depth: int | None = getattr(_packages()[source], "DEPTH_DAYS", None)
     return depth
+
+
+def reads_spans(source: str) -> bool:
+    """Whether a source reads a long span at once, so that cutting it into days only costs."""
+    return bool(getattr(_packages()[source], "READS_SPANS", False))
 
 
 def quarantine_share(source: str) -> float | None:
