@@ -16,7 +16,6 @@ sorted. It holds contact data: nothing of it touches the disk but encrypted unde
 this process knows. It is whole before anything of it is given.
 """
 
-import json
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from typing import Any
 import httpx
 
 from regulars.errors import AuthenticationFailed, SchemaChanged, SourceUnavailable
-from regulars.sources.calling import Repeat, repeat_unless_answered, transport_faults
+from regulars.sources.calling import Repeat, parsed, repeat_unless_answered, transport_faults
 from regulars.sources.shopify_admin.client import ShopifyClient
 from regulars.sources.shopify_admin.queries import POLL_BULK, RUN_BULK
 from regulars.vault.scratch import ScratchCipher
@@ -219,7 +218,7 @@ class BulkFile:
             Repeat: the line is not complete.
         """
         try:
-            value = json.loads(line, parse_float=str, parse_constant=str)
+            value = parsed(line)
             parent, gid = value.get("__parentId"), value["id"]
         except (ValueError, AttributeError, KeyError):
             raise Repeat("a line of the bulk operation's file is not a complete object") from None
@@ -259,6 +258,6 @@ class BulkFile:
 
     def _opened(self, place: int, body: bytes) -> dict[str, Any]:
         plain = self._cipher.open(place, body)
-        value: dict[str, Any] = json.loads(plain, parse_float=str, parse_constant=str)
+        value: dict[str, Any] = parsed(plain)
         value.pop("__parentId", None)
         return value
