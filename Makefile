@@ -21,7 +21,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help bootstrap nightly ui test test-fast test-faults lint format docs lock bench-demo \
-	clean clean-demo
+	bench-extract clean clean-demo
 
 help: ## List the commands
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -64,6 +64,9 @@ format: bootstrap ## Let ruff and sqlfluff rewrite what they can
 
 bench-demo: bootstrap ## Measure the demo's nights, medians of three, into docs/performance.md
 	@$(BIN)/python scripts/bench_demo.py $(ARGS)
+
+bench-extract: bootstrap ## Measure extraction and raw loads, medians of three, into docs/performance.md
+	@$(BIN)/python scripts/bench_extract.py $(ARGS)
 
 # --- Maintain
 docs: bootstrap ## Write the generated pages of docs/reference anew

@@ -18,20 +18,21 @@ with DAG(
         "shop": Param("demo_grocer", type="string", description="Shop code of config/shops.yml"),
         "first": Param("2017-10-01", type="string", format="date", description="First day"),
         "last": Param("2017-10-01", type="string", format="date", description="Last day"),
+        "again": Param(False, type="boolean", description="Ask for what has landed as well"),
     },
     tags=["landing", "impact/tier_2"],
 ):
 
     @task
-    def list_days() -> list[str]:
-        return nights.list_days()
+    def list_spans() -> list[str]:
+        return nights.list_spans()
 
     @task(
-        map_index_template="{{ task.op_kwargs['day'] }}",
+        map_index_template="{{ task.op_kwargs['days'] }}",
         max_active_tis_per_dagrun=1,
         **nights.EXTRACT_ARGS,
     )
-    def land_day(day: str) -> str:
-        return nights.land_day(day)
+    def land_span(days: str) -> str:
+        return nights.land_span(days)
 
-    land_day.expand(day=list_days())
+    land_span.expand(days=list_spans())

@@ -243,6 +243,12 @@ def render(rounds: Sequence[Sequence[Sample]], machine: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def extraction_of(page: str) -> str:
+    """The section that `make bench-extract` wrote, with a blank line before it; empty without."""
+    _, begin, section = page.partition("<!-- extraction: written by")
+    return f"\n{begin}{section}" if begin else ""
+
+
 def describe_machine() -> str:
     """Cores, memory and versions, in a line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
@@ -286,7 +292,8 @@ def main() -> int:
     if options.samples:
         samples = [[sample.__dict__ for sample in samples] for samples in rounds]
         options.samples.write_text(json.dumps(samples, indent=2) + "\n", encoding="utf-8")
-    TARGET.write_text(render(rounds, describe_machine()), encoding="utf-8")
+    kept = extraction_of(TARGET.read_text(encoding="utf-8"))
+    TARGET.write_text(render(rounds, describe_machine()) + kept, encoding="utf-8")
     verdict = missed(rounds)
     sys.stdout.write("\n".join(verdict or ["Every target is met."]) + f"\n{TARGET}\n")
     return 1 if verdict else 0

@@ -134,16 +134,22 @@ def backfill(
     shop: Annotated[str, typer.Argument(help="Shop code of config/shops.yml.")],
     first: Annotated[str, typer.Argument(help="First day, as 2017-10-01.")],
     last: Annotated[str, typer.Argument(help="Last day, included.")],
+    again: Annotated[
+        bool, typer.Option("--again", help="Ask for days that have landed as well.")
+    ] = False,
 ) -> None:
-    """Land a range of days of one shop from its API; the next night absorbs them."""
+    """Land a range of days of one shop from its API; the next night absorbs them.
+
+    What has landed is left out, so the same command continues one that failed.
+    """
     from regulars.credentials import credentials_from_environment
-    from regulars.night.backfill import backfill_day, days_between
+    from regulars.night.backfill import backfill_span, spans_between
     from regulars.settings import read_settings
 
     with _told_plainly():
         settings = read_settings()
-        for day in days_between(first, last):
-            line = backfill_day(settings, credentials_from_environment, shop, day)
+        for days in spans_between(settings, shop, first, last):
+            line = backfill_span(settings, credentials_from_environment, shop, days, again=again)
             Console().print(line, markup=False, highlight=False)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from regulars.credentials import Credentials
 from regulars.errors import AuthenticationFailed, SourceError, SourceUnavailable
-from regulars.landing import LandingResult, land_stream, read_batch
+from regulars.landing import LandingResult, land_stream, list_batches, read_batch
 from regulars.records import Window
 from regulars.sandbox import disguise
 from regulars.sandbox.book import OrderBook
@@ -204,8 +204,9 @@ def test_a_window_by_bulk_lands_what_the_days_land(
         return landed(settings, result)
 
     long = run(small.source, span)
-    assert small.gateway.bulk.operations
     before = len(small.gateway.bulk.operations)
+    assert before == 1
+    assert len(list_batches(settings)) == 11
     days = [
         record
         for day in range(11)

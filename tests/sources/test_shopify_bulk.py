@@ -11,11 +11,11 @@ import pytest
 from regulars.errors import AuthenticationFailed, SchemaChanged, SourceUnavailable
 from regulars.records import Window
 from regulars.sandbox.book import OrderBook
-from regulars.sandbox.platforms.shopify import ShopifyFaults, ShopifyLimits
+from regulars.sandbox.platforms.shopify import ShopifyEdit, ShopifyFaults, ShopifyLimits
 from regulars.sources.shopify_admin import bulk, queries
-from regulars.sources.shopify_admin.bulk import read_bulk
+from regulars.sources.shopify_admin.bulk import bulk_file
 from regulars.sources.shopify_admin.payload import ORDERS
-from tests.sources.shopify_shop import NOW, MemoryShop, ids_of
+from tests.sources.shopify_shop import NOW, MemoryShop, ids_of, shopify_shop
 
 LONG = Window(NOW - timedelta(days=5), NOW - timedelta(hours=1))
 
@@ -178,8 +178,9 @@ def test_orders_that_the_file_leaves_out_are_read_by_their_ids(shop: MemoryShop)
 
 
 def test_a_query_that_cannot_run_in_bulk_is_refused_by_name(shop: MemoryShop) -> None:
-    with pytest.raises(SchemaChanged, match="refuses the bulk operation"):
-        list(read_bulk(shop.client, "{ shop { name } }"))
+    refused = pytest.raises(SchemaChanged, match="refuses the bulk operation")
+    with refused, bulk_file(shop.client, "{ shop { name } }"):
+        pass
 
 
 def test_objects_without_a_file_are_noticed(
@@ -193,6 +194,63 @@ def test_objects_without_a_file_are_noticed(
 
 def _done(operation: dict[str, Any]) -> dict[str, Any]:
     return {**operation, "status": "COMPLETED", "objectCount": "5", "url": None}
+
+
+def pieces_of(shop: MemoryShop, window: Window) -> list[Window]:
+    """A long span's days, announced to the source."""
+    pieces = shop.source.windows(shopify_shop(), "orders", window)
+    shop.source.ask_together("orders", pieces)
+    return pieces
+
+
+def test_the_days_of_a_long_span_come_from_one_operation(shop: MemoryShop) -> None:
+    span = Window(NOW - timedelta(days=9), NOW - timedelta(hours=1))
+    pieces = pieces_of(shop, span)
+    assert len(pieces) == 9
+    found = {piece: shop.read(window=piece) for piece in pieces}
+    assert len(shop.gateway.bulk.operations) == 1
+    assert {one.position.partition(" ")[0] for day in found.values() for one in day} == {"bulk"}
+    for piece, records in found.items():
+        assert sorted(ids_of(records)) == sorted(shop.ids(piece))
+
+
+def test_a_piece_outside_of_the_span_is_listed(shop: MemoryShop) -> None:
+    pieces_of(shop, Window(NOW - timedelta(days=9), NOW - timedelta(hours=1)))
+    earlier = Window(NOW - timedelta(days=10), NOW - timedelta(days=9))
+    shop.read(window=earlier)
+    shop.read("refunds", Window(NOW - timedelta(days=2), NOW - timedelta(days=1)))
+    assert shop.gateway.bulk.operations == []
+
+
+def test_an_order_that_moved_while_the_file_was_written_is_not_left_out(shop: MemoryShop) -> None:
+    span = Window(NOW - timedelta(days=9), NOW - timedelta(hours=1))
+    pieces = pieces_of(shop, span)
+    moved = shop.gids(pieces[3])[0]
+    later = {"updatedAt": (NOW - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    shop.gateway.faults = ShopifyFaults(edits=[ShopifyEdit(gid=moved, set=later)])
+    number = moved.rpartition("/")[2]
+    holds = [number in ids_of(shop.read(window=piece)) for piece in pieces]
+    assert holds[-1]
+
+
+def test_a_failed_operation_fails_every_day_and_is_not_run_for_each(shop: MemoryShop) -> None:
+    pieces = pieces_of(shop, Window(NOW - timedelta(days=9), NOW - timedelta(hours=1)))
+    shop.gateway.faults = ShopifyFaults(bulk_failed=100)
+    for piece in pieces:
+        with pytest.raises(SourceUnavailable, match="failed 3 times"):
+            shop.read(window=piece)
+    assert len(shop.gateway.bulk.operations) == 3
+
+
+def test_what_was_read_ahead_is_removed_when_the_source_closes(
+    shop: MemoryShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    pieces = pieces_of(shop, Window(NOW - timedelta(days=9), NOW - timedelta(hours=1)))
+    shop.read(window=pieces[0])
+    assert list(tmp_path.iterdir())
+    shop.source.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_readable_touches_the_disk(

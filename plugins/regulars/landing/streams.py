@@ -21,7 +21,7 @@ from regulars.progress import report
 from regulars.records import BatchManifest, Window
 from regulars.settings import Settings
 from regulars.shops import Shop
-from regulars.sources import ApiSource, open_source
+from regulars.sources import ApiSource, ReadsAhead, open_source
 from regulars.vault import Vault
 
 _UNAVAILABLE_IN_A_ROW = 2
@@ -133,7 +133,10 @@ class _Landing:
         remove_debris(self._settings, shop.source, shop.platform, shop.shop, self._stream)
         hopeless: SourceError | None = None
         in_a_row = 0
-        for piece in self._source.windows(self._shop, self._stream, window):
+        pieces = self._source.windows(self._shop, self._stream, window)
+        if isinstance(self._source, ReadsAhead):
+            self._source.ask_together(self._stream, pieces)
+        for piece in pieces:
             if hopeless is not None:
                 self._fail(piece, hopeless)
                 continue

@@ -196,12 +196,11 @@ def _write_checked(
 def _landed(
     model: PayloadModel, vault: Vault, one: Checked, refs: dict[str, dict[str, ContactRef]]
 ) -> dict[str, Any]:
-    landed: dict[str, Any] = {}
-    for name, value in one.values.items():
-        if name in refs:
-            landed.update(contact_keys(name, model.contacts[name], value, refs[name]))
-        else:
-            landed[name] = value
+    landed = dict(one.values)
+    for name, of in refs.items():
+        value = landed.pop(name, None)
+        if value is not None:
+            landed.update(contact_keys(name, model.contacts[name], value, of))
     if one.unknown_nested:
         _keep_unknown_members(model, vault, landed)
     for name, value in one.unknown.items():

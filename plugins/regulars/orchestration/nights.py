@@ -133,17 +133,23 @@ def replay_night() -> str:
     return outcome.line
 
 
-def list_days() -> list[str]:
-    """Days of the run's range, oldest first."""
+def list_spans() -> list[str]:
+    """Spans that the run's range of days is landed in, oldest first."""
     params = get_current_context()["params"]
-    days = backfill.days_between(str(params["first"]), str(params["last"]))
-    return [day.isoformat() for day in days]
+    spans = backfill.spans_between(
+        current_settings(), str(params["shop"]), str(params["first"]), str(params["last"])
+    )
+    return [str(days) for days in spans]
 
 
-def land_day(day: str) -> str:
-    """Land one day of the run's shop; a line that says what."""
-    shop = str(get_current_context()["params"]["shop"])
+def land_span(days: str) -> str:
+    """Land one span of days of the run's shop; a line that says what."""
+    params = get_current_context()["params"]
     with _repeated_only_if_it_helps():
-        return backfill.backfill_day(
-            current_settings(), credentials_from_connection, shop, calendar.parse_date(day)
+        return backfill.backfill_span(
+            current_settings(),
+            credentials_from_connection,
+            str(params["shop"]),
+            backfill.Days.parse(days),
+            again=bool(params["again"]),
         )

@@ -8,17 +8,18 @@ payload model of each stream; an API source also ``open_api(credentials, clock, 
 else has to know it: docs/how-to/add-a-platform.md. ``DEPTH_DAYS``, if it is there, says how many
 days back the platform still gives modifications; ``OPTIONAL_STREAMS`` which of its streams are
 asked for only where a shop names them; ``QUARANTINE_SHARE``, how many of its records may be refused
-before the night fails. ``RENEWS_TOKENS`` says that ``open_api`` takes ``keep_tokens`` as well and
-tells it what the platform renewed, at once. ``DROP_GUIDE`` makes its streams ones that are dropped
-as files into a shop's inbox, and names the page that says how.
+before the night fails; ``READS_SPANS``, that a long span is read at once (:class:`ReadsAhead`) and
+a backfill asks for its whole range. ``RENEWS_TOKENS`` says that ``open_api`` takes ``keep_tokens``
+as well and tells it what the platform renewed, at once. ``DROP_GUIDE`` makes its streams ones that
+are dropped as files into a shop's inbox, and names the page that says how.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from types import ModuleType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from regulars.clock import Clock
 from regulars.credentials import Credentials
@@ -67,6 +68,15 @@ class ApiSource(Source, Protocol):
 
     def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """An API source that reads the pieces of a long span by one operation of its platform."""
+
+    def ask_together(self, stream: str, pieces: Sequence[Window]) -> None:
+        """Told the pieces of one span, oldest first, before the first of them is asked for."""
         ...
 
 
@@ -138,6 +148,11 @@ def depth_of(source: ApiSource) -> int | None:
     """
     ask: Callable[[], int | None] | None = getattr(source, "depth_days", None)
     return depth_days(source.name) if ask is None else ask()
+
+
+def reads_spans(source: str) -> bool:
+    """Whether a source reads a long span at once, so that cutting it into days only costs."""
+    return bool(getattr(_packages()[source], "READS_SPANS", False))
 
 
 def quarantine_share(source: str) -> float | None:

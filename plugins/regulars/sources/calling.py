@@ -6,6 +6,7 @@ meaning: that is the client's.
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +14,16 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
+import orjson
 
 from regulars.errors import SourceUnavailable
 
 T = TypeVar("T")
 
 _LONGEST_RETRY_AFTER = 300.0
+# A number with a point, an exponent or so many digits that it may not fit into 64 bits. One inside
+# a text may be taken for such a number, too: that costs time and nothing else.
+_LOSSY = re.compile(rb"[:,\[]\s*-?\d(?:\d{17}|\d*[.eE])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +147,7 @@ def parsed_object(answer: httpx.Response) -> dict[str, Any]:
         Repeat: it is cut short, an HTML page, or anything but an object.
     """
     try:
-        # orjson would put decimal numbers through a float; here their digits stay as written.
-        value = json.loads(answer.content, parse_float=str, parse_constant=str)
+        value = parsed(answer.content)
     except ValueError:
         raise Repeat("the answer is not complete JSON") from None
     except RecursionError:
@@ -151,3 +155,19 @@ def parsed_object(answer: httpx.Response) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Repeat("the answer is not a JSON object")
     return value
+
+
+def parsed(content: bytes) -> Any:
+    """A JSON text's value; numbers with a decimal point as text, exactly as written.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested beyond reason.
+    """
+    if _LOSSY.search(content) is None:
+        # Several times as fast, and right where no number would pass through a float.
+        try:
+            return orjson.loads(content)
+        except ValueError:
+            pass  # half a surrogate pair, NaN: the slower one knows what to do
+    return json.loads(content, parse_float=str, parse_constant=str)

@@ -1,10 +1,12 @@
 """Shopify Admin API (GraphQL): orders and their refunds by modification time.
 
-A short window is listed and read by ids; a longer one is written into a file by a bulk operation
-of the platform, and the list is then compared with the file, so that neither way loses an order.
+A short span is listed and read by ids; a longer one is written into one file by a bulk operation
+of the platform and given day by day, and the list of each day is then compared with the file, so
+that neither way loses an order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from regulars.clock import Clock
@@ -15,22 +17,22 @@ from regulars.shops import Shop
 from regulars.sources.payloads import PayloadModel
 from regulars.sources.shopify_admin import queries
 from regulars.sources.shopify_admin.auth import shopify_credentials
-from regulars.sources.shopify_admin.bulk import read_bulk
 from regulars.sources.shopify_admin.client import ShopifyClient
 from regulars.sources.shopify_admin.flatten import flat_order, number_of
 from regulars.sources.shopify_admin.listing import search_of, walk
 from regulars.sources.shopify_admin.payload import PAYLOADS, SOURCE
+from regulars.sources.shopify_admin.spans import BulkSpan
 from regulars.sources.shopify_admin.streams import ListPage, OrderStream, RefundStream
 from regulars.sources.windows import cut
 
-__all__ = ["PAYLOADS", "SOURCE", "ShopifyAdmin", "open_api"]
+__all__ = ["PAYLOADS", "READS_SPANS", "SOURCE", "ShopifyAdmin", "open_api"]
 
+READS_SPANS = True
+"""A backfill asks for its whole range at once: one bulk operation a stream."""
 LISTED_WINDOW = timedelta(days=1)
 """Longest window that is listed and read by ids; a longer one is read by a bulk operation."""
 BULK_FROM = timedelta(days=7)
-"""Spans longer than this are asked for in bulk pieces, shorter ones day by day."""
-BULK_WINDOW = timedelta(days=31)
-"""Longest window of one bulk operation: a failed one does not cost more than a month."""
+"""Spans longer than this are read by one bulk operation, shorter ones day by day."""
 DEPTH_WITHOUT_SCOPE = timedelta(days=60)
 """How far back an app without read_all_orders sees orders, by the time of their creation."""
 DEPTH_DAYS_WITHOUT_SCOPE = 59
@@ -57,6 +59,7 @@ class ShopifyAdmin:
         self._orders = OrderStream(client)
         self._refunds = RefundStream(client)
         self._scopes: frozenset[str] | None = None
+        self._span: BulkSpan | None = None
 
     def streams(self) -> tuple[str, ...]:
         """Streams in landing order."""
@@ -67,10 +70,17 @@ class ShopifyAdmin:
         return PAYLOADS[stream]
 
     def windows(self, shop: Shop, stream: str, window: Window) -> list[Window]:
-        """The pieces that ``window`` is asked in: days, or months where it is long."""
-        is_long = window.end - window.start > BULK_FROM
-        longest = BULK_WINDOW if is_long else LISTED_WINDOW
-        return cut(shop, window, self._clock.now(), longest)
+        """The days that ``window`` is asked in; each is a batch, however they are read."""
+        return cut(shop, window, self._clock.now(), LISTED_WINDOW)
+
+    def ask_together(self, stream: str, pieces: Sequence[Window]) -> None:
+        """Told the pieces of one span before the first is asked for: a long one is read at once."""
+        self._forget_span()
+        if not pieces:
+            return
+        span = Window(pieces[0].start, pieces[-1].end)
+        if span.end - span.start > BULK_FROM:
+            self._span = self._bulk_span(stream, span)
 
     def iter_records(self, shop: Shop, stream: str, window: Window) -> Iterator[RawRecord]:
         """Records of ``stream`` in orders updated within ``window``.
@@ -82,14 +92,14 @@ class ShopifyAdmin:
         """
         _ = PAYLOADS[stream]
         self._check_depth(window)
-        is_long = window.end - window.start > LISTED_WINDOW
-        if stream == "orders":
-            yield from self._bulk_orders(window) if is_long else self._orders.window(window)
-        else:
-            yield from self._bulk_refunds(window) if is_long else self._refunds.window(window)
+        by_list = self._orders.window if stream == "orders" else self._refunds.window
+        in_bulk = self._bulk_orders if stream == "orders" else self._bulk_refunds
+        with self._spanning(stream, window) as span:
+            yield from by_list(window) if span is None else in_bulk(window, span)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and remove what was read ahead."""
+        self._forget_span()
         self._client.close()
 
     def depth_days(self) -> int | None:
@@ -100,33 +110,45 @@ class ShopifyAdmin:
         """
         return None if "read_all_orders" in self._granted() else DEPTH_DAYS_WITHOUT_SCOPE
 
-    def _bulk_orders(self, window: Window) -> Iterator[RawRecord]:
-        seen: set[str] = set()
-        search = search_of(window.start, window.end)
-        for node in read_bulk(self._client, queries.bulk_orders(search)):
-            seen.add(node["id"])
+    def _forget_span(self) -> None:
+        if self._span is not None:
+            self._span.close()
+            self._span = None
+
+    def _bulk_span(self, stream: str, span: Window) -> BulkSpan:
+        orders = stream == "orders"
+        text = queries.bulk_orders if orders else queries.bulk_orders_with_refunds
+        return BulkSpan(self._client, stream, text(search_of(span.start, span.end)), span)
+
+    @contextmanager
+    def _spanning(self, stream: str, window: Window) -> Iterator[BulkSpan | None]:
+        """The bulk operation that answers a window; None where its list does."""
+        if self._span is not None and self._span.answers(stream, window):
+            yield self._span
+        elif window.end - window.start <= LISTED_WINDOW:
+            yield None
+        else:
+            own = self._bulk_span(stream, window)
+            try:
+                yield own
+            finally:
+                own.close()
+
+    def _bulk_orders(self, window: Window, span: BulkSpan) -> Iterator[RawRecord]:
+        for node in span.nodes(window):
             node["lineItems"] = {"nodes": node.pop("nodes")}
             yield RawRecord(flat_order(node), f"bulk order {number_of(node['id'])}")
         # Whether a file holds what moved while it was written is not documented.
         listed = walk(window, ListPage(self._client, queries.LIST_ORDERS))
-        yield from self._orders.by_id(one.gid for one in listed if one.gid not in seen)
+        yield from self._orders.by_id(one.gid for one in listed if one.gid not in span)
 
-    def _bulk_refunds(self, window: Window) -> Iterator[RawRecord]:
-        seen: set[str] = set()
-        search = search_of(window.start, window.end)
+    def _bulk_refunds(self, window: Window, span: BulkSpan) -> Iterator[RawRecord]:
         yield from self._refunds.of_orders(
-            _noted(
-                seen,
-                (
-                    node["id"]
-                    for node in read_bulk(self._client, queries.bulk_orders_with_refunds(search))
-                    if node.get("refunds")
-                ),
-            )
+            node["id"] for node in span.nodes(window) if node.get("refunds")
         )
         listed = walk(window, ListPage(self._client, queries.LIST_ORDERS_WITH_REFUNDS))
         yield from self._refunds.of_orders(
-            one.gid for one in listed if one.node.get("refunds") and one.gid not in seen
+            one.gid for one in listed if one.node.get("refunds") and one.gid not in span
         )
 
     def _check_depth(self, window: Window) -> None:
@@ -156,9 +178,3 @@ class ShopifyAdmin:
             scopes = installed.get("accessScopes") or []
             self._scopes = frozenset(str(scope.get("handle")) for scope in scopes)
         return self._scopes
-
-
-def _noted(seen: set[str], gids: Iterator[str]) -> Iterator[str]:
-    for gid in gids:
-        seen.add(gid)
-        yield gid

@@ -13,13 +13,14 @@
 
 Lines of an order need not stand beside it (``groupObjects: false``), so the file is put down
 sorted. It holds contact data: nothing of it touches the disk but encrypted under a key that only
-this process knows.
+this process knows. It is whole before anything of it is given.
 """
 
-import json
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +29,7 @@ from typing import Any
 import httpx
 
 from regulars.errors import AuthenticationFailed, SchemaChanged, SourceUnavailable
-from regulars.sources.calling import Repeat, repeat_unless_answered, transport_faults
+from regulars.sources.calling import Repeat, parsed, repeat_unless_answered, transport_faults
 from regulars.sources.shopify_admin.client import ShopifyClient
 from regulars.sources.shopify_admin.queries import POLL_BULK, RUN_BULK
 from regulars.vault.scratch import ScratchCipher
@@ -40,28 +41,35 @@ _UNFINISHED = frozenset({"CREATED", "RUNNING", "CANCELING"})
 _BUSY = frozenset({"OPERATION_IN_PROGRESS", "LIMIT_REACHED"})
 
 
+_FOREVER = 2**40
+
+
 class _Expired(Exception):
     """The file's address is no longer answered."""
 
 
-def read_bulk(client: ShopifyClient, query: str) -> Iterator[dict[str, Any]]:
-    """The root objects of a bulk operation over ``query``, each with its children under ``nodes``.
+@contextmanager
+def bulk_file(client: ShopifyClient, query: str) -> Iterator["BulkFile"]:
+    """The file of a bulk operation over ``query``: whole, counted, and gone afterwards.
 
     Raises:
         SourceUnavailable: the operation failed three times.
         AuthenticationFailed: the platform refuses the operation.
         SchemaChanged: the platform refuses the query, or its file has another shape.
     """
-    with _Spool() as spool:
-        for _ in range(_RUNS):
-            spool.clear()
-            operation = _finished(client, _started(client, query))
-            if operation is None or operation["status"] != "COMPLETED":
-                _check_refusal(operation)
-                continue
-            if _fetched(client, operation, spool):
-                yield from spool.roots()
-                return
+    with BulkFile() as file:
+        _read(client, query, file)
+        yield file
+
+
+def _read(client: ShopifyClient, query: str, file: "BulkFile") -> None:
+    for _ in range(_RUNS):
+        file.clear()
+        operation = _finished(client, _started(client, query))
+        if operation is None or operation["status"] != "COMPLETED":
+            _check_refusal(operation)
+        elif _fetched(client, operation, file):
+            return
     raise SourceUnavailable(
         f"the bulk operation failed {_RUNS} times",
         where="RunBulk",
@@ -112,8 +120,8 @@ def _check_refusal(operation: dict[str, Any] | None) -> None:
         )
 
 
-def _fetched(client: ShopifyClient, operation: dict[str, Any], spool: "_Spool") -> bool:
-    """Whether the file could be read into ``spool``; its address is asked for anew once."""
+def _fetched(client: ShopifyClient, operation: dict[str, Any], file: "BulkFile") -> bool:
+    """Whether the file could be read into ``file``; its address is asked for anew once."""
     for _ in range(2):
         url = operation.get("url")
         if url is None:
@@ -121,7 +129,7 @@ def _fetched(client: ShopifyClient, operation: dict[str, Any], spool: "_Spool") 
                 raise _unexpected("the bulk operation counted objects and gives no file")
             return True
         try:
-            client.repeater.run(partial(_fetch, client, operation, spool), "bulk file")
+            client.repeater.run(partial(_fetch, client, operation, file), "bulk file")
         except _Expired:
             operation = _polled(client, operation["id"])
         else:
@@ -129,15 +137,15 @@ def _fetched(client: ShopifyClient, operation: dict[str, Any], spool: "_Spool") 
     return False
 
 
-def _fetch(client: ShopifyClient, operation: dict[str, Any], spool: "_Spool") -> None:
-    spool.clear()
+def _fetch(client: ShopifyClient, operation: dict[str, Any], file: "BulkFile") -> None:
+    file.clear()
     with transport_faults(), client.files.stream("GET", operation["url"]) as answer:
         repeat_unless_answered(answer)
         if answer.status_code != 200:
             raise _Expired
         lines = roots = 0
         for text in _lines(answer):
-            roots += spool.add(text)
+            roots += file.add(text)
             lines += 1
     expected = int(operation.get("objectCount") or 0), int(operation.get("rootObjectCount") or 0)
     if lines < expected[0] or roots < expected[1]:
@@ -154,6 +162,13 @@ def _lines(answer: httpx.Response) -> Iterator[bytes]:
         yield rest
 
 
+def _seconds(text: Any) -> int:
+    try:
+        return int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
+    except (AttributeError, TypeError, ValueError):
+        raise _unexpected("an object of the bulk operation has no time of modification") from None
+
+
 def _unexpected(what: str) -> SchemaChanged:
     return SchemaChanged(
         what,
@@ -162,17 +177,23 @@ def _unexpected(what: str) -> SchemaChanged:
     )
 
 
-class _Spool:
-    """Objects of a file, findable by their parent; encrypted on disk."""
+class BulkFile:
+    """Objects of a file, findable by their parent, root objects by the time of their modification.
 
-    def __enter__(self) -> "_Spool":
+    On disk everything but ids and times is encrypted.
+    """
+
+    def __enter__(self) -> "BulkFile":
         self._folder = tempfile.TemporaryDirectory(prefix="regulars-bulk-")
         self._cipher = ScratchCipher()
         self._database = sqlite3.connect(Path(self._folder.name) / "objects.sqlite")
         self._database.executescript(
             "pragma journal_mode = off; pragma synchronous = off;"
-            "create table objects (place integer primary key, parent text, id text, body blob);"
-            "create index by_parent on objects (parent, place);"
+            "create table objects"
+            " (place integer primary key, parent text, id text, updated integer, body blob);"
+            "create index by_parent on objects (parent, place) where parent <> '';"
+            "create index by_time on objects (updated, place) where parent = '';"
+            "create index by_id on objects (id) where parent = '';"
         )
         self._place = 0
         return self
@@ -197,29 +218,46 @@ class _Spool:
             Repeat: the line is not complete.
         """
         try:
-            value = json.loads(line, parse_float=str, parse_constant=str)
+            value = parsed(line)
             parent, gid = value.get("__parentId"), value["id"]
         except (ValueError, AttributeError, KeyError):
             raise Repeat("a line of the bulk operation's file is not a complete object") from None
+        updated = None if parent else _seconds(value.get("updatedAt"))
         # A number is never used twice under one key.
         self._place += 1
         body = self._cipher.seal(self._place, line)
-        row = (self._place, parent or "", gid, body)
-        self._database.execute("insert into objects values (?, ?, ?, ?)", row)
+        row = (self._place, parent or "", gid, updated, body)
+        self._database.execute("insert into objects values (?, ?, ?, ?, ?)", row)
         return int(parent is None)
 
-    def roots(self) -> Iterator[dict[str, Any]]:
-        """The root objects in the file's order, their children in a list ``nodes``."""
-        found = "select place, id, body from objects where parent = ? order by place"
-        for place, gid, body in self._database.execute(found, ("",)):
+    def __contains__(self, gid: object) -> bool:
+        found = "select 1 from objects where id = ? and parent = ''"
+        return self._database.execute(found, (gid,)).fetchone() is not None
+
+    def roots(self, start: datetime, end: datetime | None) -> Iterator[dict[str, Any]]:
+        """The root objects modified in [start, end), their children in a list ``nodes``.
+
+        Args:
+            start: aware.
+            end: aware; None for no end.
+        """
+        found = (
+            "select place, id, body from objects where parent = '' and updated >= ?"
+            " and updated < ? order by updated, place"
+        )
+        span = (start.timestamp(), _FOREVER if end is None else end.timestamp())
+        children = (
+            "select place, body from objects where parent = ? and parent <> '' order by place"
+        )
+        for place, gid, body in self._database.execute(found, span):
             node = self._opened(place, body)
             node["nodes"] = [
-                self._opened(one, inner) for one, _, inner in self._database.execute(found, (gid,))
+                self._opened(one, inner) for one, inner in self._database.execute(children, (gid,))
             ]
             yield node
 
     def _opened(self, place: int, body: bytes) -> dict[str, Any]:
         plain = self._cipher.open(place, body)
-        value: dict[str, Any] = json.loads(plain, parse_float=str, parse_constant=str)
+        value: dict[str, Any] = parsed(plain)
         value.pop("__parentId", None)
         return value
