@@ -44,6 +44,8 @@ from regulars.sandbox.protocol import PLATFORM_ZONE
 from regulars.settings import PROJECT_ROOT, Settings
 from regulars.shops import load_shops
 from regulars.sources import payload_model
+from regulars.sources.taobao_rds.client import PushedRow
+from regulars.sources.taobao_rds.streams import STREAMS, raw_record
 from regulars.state import ErasedKeys
 from regulars.vault import open_vault
 from regulars.warehouse.load import load_batches
@@ -227,14 +229,13 @@ def write_batch(folder: Path, orders: int) -> int:
     place = Place("taobao_rds", "demo", "taobao", "bench", "orders", LAST)
     span = Window(NOW, datetime(2017, 10, 3, tzinfo=PLATFORM_ZONE))
 
+    pushed = "2017-10-02 00:00:00"
+
     def records() -> Iterator[RawRecord]:
         for number, row in enumerate(bench.rows_of(book, orders)):
             if number == orders:
                 return
-            trade = json.loads(row[8])["trade_fullinfo_get_response"]["trade"]
-            trade["orders"] = trade["orders"]["order"]
-            trade["jdp_modified"] = "2017-10-02 00:00:00"
-            yield RawRecord(trade, "bench")
+            yield raw_record(STREAMS["orders"], PushedRow(str(row[0]), pushed, row[8].encode()))
 
     with (
         open_vault(settings.vault_path, Credentials("pii", password="0" * 64)) as vault,

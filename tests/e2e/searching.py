@@ -24,9 +24,10 @@ def spellings(text: str) -> set[bytes]:
     found |= {json.dumps(text)[1:-1].encode(), quote(text).encode(), quote_plus(text).encode()}
     found.add(ascii(text)[1:-1].encode())
     # Base64 depends on what stands before: the part that is the same for each of three places.
+    plain = text.encode()
     for before in range(3):
-        coded = base64.b64encode(b"\0" * before + text.encode())
-        found.add(coded[-(-before * 4 // 3) + (1 if before else 0) :][: len(text) * 4 // 3 - 4])
+        coded = base64.b64encode(b"\0" * before + plain)
+        found.add(coded[-(-before * 4 // 3) : (before + len(plain)) * 4 // 3])
     return {one.lower() for one in found if len(one) >= 6}
 
 

@@ -49,7 +49,7 @@ from regulars.settings import PROJECT_ROOT, Settings
 from regulars.vault import open_vault
 from tests.e2e.searching import Search
 from tests.landing.files import readable_bytes
-from tests.servers import new_push_database
+from tests.servers import shared_push_database  # noqa: F401
 from tests.sources.push import run_sql
 from tests.world import PII_KEY
 
@@ -484,7 +484,10 @@ def _drop(inbox: Path, files: dict[str, bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(
+    tmp_path_factory: pytest.TempPathFactory,
+    shared_push_database: PushDatabase,  # noqa: F811
+) -> Iterator[Installation]:
     """Two nights have run: one in which every platform refused, and the same one, repeated."""
     root = tmp_path_factory.mktemp("canary")
     clock = ShopClock(datetime(2017, 10, 1, 2, tzinfo=PLATFORM_ZONE))
@@ -494,7 +497,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     platforms = Careless(sandbox_app(gateways["taobao_top"], [], others))
     (root / "shops.yml").write_text(_shops(), encoding="utf-8")
     with ExitStack() as stack:
-        database = stack.enter_context(contextmanager(new_push_database)())
+        database = shared_push_database
         stack.enter_context(_reader(database))
         url = stack.enter_context(PlatformServer(platforms)).url
         made = Installation(root, platforms, gateways, _connections(gateways, url, database))

@@ -95,10 +95,11 @@ def read_window(client: RdsClient, stream: RdsStream, window: Window) -> Iterato
         for instant in (window.start, window.end)
     )
     for row in client.rows(stream.table, start, end):
-        yield _raw_record(stream, row)
+        yield raw_record(stream, row)
 
 
-def _raw_record(stream: RdsStream, row: PushedRow) -> RawRecord:
+def raw_record(stream: RdsStream, row: PushedRow) -> RawRecord:
+    """One row's record, or a defect that stays."""
     position = f"{stream.table.key} {row.key}, pushed {row.pushed}"
     record = _record(stream, row.response)
     if isinstance(record, str):
