@@ -307,10 +307,21 @@ class Story:
              "currency": None, "exported_at": _iso(present)}
             for back in (0, 1)
         ]  # fmt: skip
+        # So does the business advisor; the industry's averages come with it.
+        business = [
+            {"date": (self._first + timedelta(days=index - back)).isoformat(),
+             "visitors": str(50 + back), "returning_visitors": str(20 + back)}
+            for back in (0, 1)
+        ]  # fmt: skip
+        industry = [
+            {"date": (self._first + timedelta(days=index)).isoformat(), "category": None,
+             "figure": "visitors", "average": str(40 + index)}
+        ]  # fmt: skip
         for stream, records in (
             ("reviews", reviews), ("interactions", interactions), ("sends", sends),
             ("receipts", receipts), ("coupon_events", coupons), ("traffic", traffic),
-            ("platform_totals", totals),
+            ("platform_totals", totals), ("business_daily", business),
+            ("industry_daily", industry),
         ):  # fmt: skip
             batches += self._batch("file", stream, shop, records)
         return batches
