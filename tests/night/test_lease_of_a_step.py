@@ -4,7 +4,9 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from tests.world import PII_KEY
 
+from regulars.credentials import Credentials
 from regulars.errors import LeaseHeld, NightError
 from regulars.night import backfill
 from regulars.night.steps import Night
@@ -49,8 +51,8 @@ def test_a_backfill_that_takes_long_beats_by_itself_and_with_every_batch(setting
     state = StateStore(settings.resolved_state_url)
     told = []
 
-    def land(*arguments):
-        *_, run_id, _, progress = arguments
+    def land(backfilling, stream, span):
+        run_id, progress = backfilling._run_id, backfilling._progress
         with awaited_beats(monkeypatch, 3) as wait:
             assert wait(), "from its thread"
         held = state.lease.current()
@@ -61,10 +63,12 @@ def test_a_backfill_that_takes_long_beats_by_itself_and_with_every_batch(setting
         state.lease.release(run_id, held.holder)
         progress("orders 2")
 
-    monkeypatch.setattr(backfill, "_land_day", land)
-    day = backfill.calendar.parse_date("2017-10-01")
+    monkeypatch.setattr(backfill._Backfill, "_land", land)
+    credentials = {"regulars_pii": Credentials("regulars_pii", password=PII_KEY)}
     with pytest.raises(LeaseHeld, match="does not hold the lease"):
-        backfill.backfill_day(settings, lambda _: None, "demo_grocer", day)
+        backfill.backfill_span(
+            settings, credentials.__getitem__, "demo_grocer", backfill.Days.parse("2017-10-01")
+        )
     assert told == ["backfill-20171001"]
 
 

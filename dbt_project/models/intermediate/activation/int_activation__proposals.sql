@@ -42,8 +42,8 @@ campaigns as (
         campaigns.*,
         run.as_of_date,
         run.send_date,
-        -- An hour that is not allowed is shifted into the first slot, never sent at night. A nightly
-        -- service message is not urgent either: it is planned by the same hours.
+        -- An hour that is not allowed is shifted into the first slot, never sent at night. Service
+        -- messages of a night are not urgent either: they are planned by the same hours.
         case
             when
                 campaigns.send_at_local >= sending_hours.opens

@@ -172,9 +172,6 @@ current_lines as (
 untold_orders as (
     select order_key
     from current_lines
-    where order_key in (
-        select untold.order_key from current_lines as untold where untold.told_amount is null
-    )
     group by order_key
     having count(told_amount) = 0
 ),
