@@ -51,7 +51,7 @@ test-fast: bootstrap ## ruff and the quick tests: no Airflow, nothing slow (unde
 	@$(BIN)/ruff check --quiet .
 	@$(PYTEST) $(TOGETHER) -m 'not slow and not airflow and not faults' $(ARGS)
 
-test-faults: bootstrap ## Kill, break and correct nights: nothing is lost, nothing leaves twice
+test-faults: bootstrap ## Kill, break, correct, erase and search whole nights (most of an hour)
 	@$(PYTEST) -m faults $(ARGS)
 
 lint: bootstrap ## ruff, mypy and sqlfluff

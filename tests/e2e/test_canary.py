@@ -53,7 +53,7 @@ from tests.servers import shared_push_database  # noqa: F401
 from tests.sources.push import run_sql
 from tests.world import PII_KEY
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+pytestmark = [pytest.mark.airflow, pytest.mark.faults]
 
 NIGHT = date(2017, 10, 1)
 SINCE = datetime(2017, 9, 28, tzinfo=PLATFORM_ZONE)

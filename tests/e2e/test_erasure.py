@@ -39,7 +39,7 @@ from regulars.warehouse.read import published_path, query_published
 from tests.servers import new_postgresql_url, postgresql_database, postgresql_url  # noqa: F401
 from tests.world import FIRST_NIGHT, World, open_world
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 NIGHTS = [FIRST_NIGHT + timedelta(days=number) for number in range(2)]
 DAY_AFTER = NIGHTS[-1] + timedelta(days=1)
 PHONE, EMAIL = "13955550123", "Canary.Person@example.org"
@@ -828,7 +828,6 @@ def killed_at(place: str, action: Callable[[], object]) -> bool:
     return os.WIFSIGNALED(status)
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize(("name", "place"), where_to_die(), ids=lambda one: str(one))
 def test_an_erasure_killed_anywhere_ends_when_it_is_repeated(shop, name, place):
     # The shop's own clock is served by this process, which a forked one had better not ask.

@@ -24,7 +24,7 @@ from regulars.settings import PROJECT_ROOT
 from regulars.warehouse.publish import read_publication
 from tests.world import FIRST_NIGHT, World, open_world
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 FAILED_NIGHT = FIRST_NIGHT + timedelta(days=1)
 LAST_NIGHT = FIRST_NIGHT + timedelta(days=2)
 NEXT_NIGHT = FIRST_NIGHT + timedelta(days=3)

@@ -21,7 +21,7 @@ from regulars.warehouse.read import query_published
 from regulars.warehouse.session import open_warehouse
 from tests.world import FIRST_NIGHT, World, open_world
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 SECOND = date(2017, 10, 2)
 NEXT_MONTH = [date(2017, 11, day) for day in (2, 3, 4)]
 
