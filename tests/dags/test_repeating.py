@@ -62,10 +62,11 @@ def test_a_day_of_a_backfill_is_treated_alike(monkeypatch):
 
     from regulars.orchestration import nights
 
-    def refused(*_):
+    def refused(*_, **__):
         raise errors.QuotaExhausted("used up", where="north/orders", next_step="wait")
 
-    monkeypatch.setattr(nights, "get_current_context", lambda: {"params": {"shop": "north"}})
-    monkeypatch.setattr(nights.backfill, "backfill_day", refused)
+    params = {"shop": "north", "again": False}
+    monkeypatch.setattr(nights, "get_current_context", lambda: {"params": params})
+    monkeypatch.setattr(nights.backfill, "backfill_span", refused)
     with pytest.raises(AirflowFailException, match="used up"):
-        nights.land_day("2017-10-01")
+        nights.land_span("2017-10-01")

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from regulars.credentials import Credentials
 from regulars.landing import list_batches, read_batch, verify
 from regulars.landing.quarantine import Quarantined, quarantined_records
-from regulars.queues import export_messages
+from regulars.queues import UnsubscribeLinks, export_messages
 from regulars.queues.transports import FileQueue
 from regulars.receiving.app import Receiver
 from regulars.receiving.config import Endpoint, EndpointEntry, ReceivingFile
@@ -111,7 +111,8 @@ class Office:
         brands = [campaign(), campaign("foreign", brand="other")]
         zone = SHOPS.shops[0].tzinfo
         zones = {shop.shop: zone for shop in SHOPS.shops}
-        given = rules(*brands, zones=zones, caps=())
+        links = UnsubscribeLinks(self.config.public_url, keys_from_credentials(PII))
+        given = rules(*brands, zones=zones, caps=(), unsubscribe=links)
         queue = FileQueue(self.settings.queues_dir)
         export_messages(self.state, queue, run_id=run_id, now=now, rules=given)
         return sorted(row["message_id"] for row in queued(self.settings.queues_dir))
