@@ -25,7 +25,7 @@ from regulars.landing.quarantine import quarantined_records
 from regulars.night import erasure as erasing
 from regulars.night import replay
 from regulars.night.erasure import Eraser, Given, Outcome
-from regulars.night.manifest import read_manifest, run_id_of
+from regulars.night.manifest import read_manifest, resolve, run_id_of
 from regulars.night.persons import Person
 from regulars.night.requests import erase_by_file
 from regulars.night.withdrawal import withdraw_batch
@@ -374,7 +374,7 @@ def test_the_current_figures_no_longer_count_the_person(erased):
 def test_a_replay_is_what_it_was_without_the_person(erased, monkeypatch):
     """And one that lost anybody else is not: it must see more than the tombstones explain."""
     settings, manifest = erased.settings, read_manifest(erased.settings, run_id_of(NIGHTS[0]))
-    whole = replay._rebuild(settings, manifest, replay._batches_of(settings, manifest), keep=True)
+    whole = replay._rebuild(settings, manifest, resolve(settings, manifest), keep=True)
     path = settings.published_dir / "restated" / f"marts-{manifest.run_id}.duckdb"
     after = content(path)
     path.unlink()
