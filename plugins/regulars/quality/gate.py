@@ -209,23 +209,39 @@ def validate_landing(settings: Settings, files: Mapping[str, Sequence[Path]]) ->
     if not suites:
         return verdict
     with _context() as context:
-        source = _datasource(context, "landing", ":memory:", settings, read_only=False)
+        # Named, so that all connections of this process see one database.
+        source = _datasource(context, "landing", ":memory:landing", settings, read_only=False)
         try:
             for suite in suites:
-                listed = ", ".join(f"'{path}'" for path in files[suite.table])
-                # Detected columns, not declared ones: forced columns would hide drift.
-                asset = source.add_query_asset(
+                asset = source.add_table_asset(
                     suite.table,
-                    query=(
-                        f"select * from read_json([{listed}], format = 'newline_delimited', "
-                        "union_by_name = true, maximum_object_size = 268435456)"
-                    ),
+                    table_name=_read_once(source, suite.table, files[suite.table], settings),
                 )
                 _run_suite(context, asset, suite, verdict)
+                _execute(source, f"drop table {suite.table}")
         finally:
             source.get_execution_engine().close()
             source.get_engine().dispose()
     return verdict
+
+
+def _read_once(source: Any, table: str, paths: Sequence[Path], settings: Settings) -> str:
+    """A table of all records of ``paths``; each expectation asks it twice, the files cost more."""
+    listed = ", ".join(f"'{path}'" for path in paths)
+    spill = settings.data_dir / "tmp" / "landing-gate"
+    _execute(source, f"set temp_directory = '{spill}'")
+    # Detected columns, not declared ones: forced columns would hide drift.
+    _execute(
+        source,
+        f"create or replace table {table} as select * from read_json([{listed}], "
+        "format = 'newline_delimited', union_by_name = true, maximum_object_size = 268435456)",
+    )
+    return table
+
+
+def _execute(source: Any, statement: str) -> None:
+    with source.get_engine().connect() as connection:
+        connection.exec_driver_sql(statement)
 
 
 def _run_suite(context: Any, asset: Any, suite: Suite, verdict: Verdict) -> None:
