@@ -28,6 +28,7 @@ from regulars.progress import listening
 from regulars.settings import PROJECT_ROOT, Settings, read_settings
 from regulars.shops import load_shops
 from regulars.state import StateStore
+from regulars.transform.runner import Transformer
 
 _SANDBOX_START_SECONDS = 60.0
 _UI_START_SECONDS = 240.0
@@ -50,6 +51,8 @@ def run_nights(wanted: str, count: int, console: Console) -> bool:
     os.environ["REGULARS_EXTRACT_RETRIES"] = "0"
     os.environ["REGULARS_LEASE_PID"] = str(os.getpid())
     home = airflow_home.apply_airflow_environment()
+    # Both take seconds, and the first night has two cores to wait on.
+    Transformer(settings, time.monotonic).prepare_ahead()
     with sandbox(settings, console):
         console.print("starting Airflow …", highlight=False)
         from regulars.orchestration import local

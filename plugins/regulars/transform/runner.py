@@ -12,9 +12,12 @@ import io
 import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from regulars.errors import TransformFailed
@@ -60,6 +63,8 @@ _manifests: dict[str, Any] = {}
 """The parsed manifest of each project folder, for the life of this process."""
 _fingerprints: dict[str, dict[str, str]] = {}
 """What :meth:`Transformer.fingerprints` says of each parsed manifest."""
+_parsing_ahead: "dict[str, subprocess.Popen[bytes]]" = {}
+"""Processes that parse a project folder for this one to read."""
 
 
 class Transformer:
@@ -81,6 +86,27 @@ class Transformer:
             TransformFailed: the project cannot be parsed; names the file.
         """
         self._parsed()
+
+    def prepare_ahead(self) -> None:
+        """Let a process of its own parse the project, if none has been parsed for this data folder.
+
+        What is read of it afterwards takes a second instead of ten. Nothing depends on its
+        success: whoever needs the project waits for it and parses what it did not.
+        """
+        settings = self._settings
+        project = str(settings.dbt_project_dir)
+        if project in _manifests or project in _parsing_ahead or self._parse_store.exists():
+            return
+        log = settings.data_dir / "logs" / "dbt-parse.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            _parsing_ahead[project] = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", "regulars.transform"], stdout=file, stderr=file
+            )
+
+    @property
+    def _parse_store(self) -> Path:
+        return self._settings.data_dir / "dbt_target" / "partial_parse.msgpack"
 
     def fingerprints(self) -> dict[str, str]:
         """Fingerprint (hex) of every model and seed.
@@ -307,6 +333,8 @@ class Transformer:
     def _parsed(self) -> Any:
         project = str(self._settings.dbt_project_dir)
         if project not in _manifests:
+            if ahead := _parsing_ahead.pop(project, None):
+                ahead.wait()
             from dbt.cli.main import dbtRunner
 
             logging.getLogger("dbt").setLevel(logging.ERROR)
