@@ -100,7 +100,7 @@ class Transformer:
         log = settings.data_dir / "logs" / "dbt-parse.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
-            _parsing_ahead[project] = subprocess.Popen(  # noqa: S603 - our own module
+            _parsing_ahead[project] = subprocess.Popen(
                 [sys.executable, "-m", "regulars.transform"], stdout=file, stderr=file
             )
 
