@@ -1,4 +1,4 @@
-"""Measure the demo's nights and write docs/performance.md.
+"""Measure the demo's nights and write their section of docs/performance.md.
 
 Each round starts from an empty data folder with a warm environment (everything installed and
 compiled, Airflow's database made): the nine-month first load, a further night, and three nights of
@@ -8,7 +8,6 @@ one command. The sandbox shop is part of what is measured, as it is part of `mak
 import argparse
 import json
 import os
-import platform
 import re
 import shutil
 import socket
@@ -21,14 +20,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
+
+import bench_page
 
 from regulars.airflow_home import load_environment
 from regulars.night.journal import latest_entries
 from regulars.settings import PROJECT_ROOT, Settings, read_settings
 
-TARGET = PROJECT_ROOT / "docs" / "performance.md"
 ROUNDS = 3
 MEMORY_TARGET_GB = 3.0
 SAMPLE_SECONDS = 0.25
@@ -206,7 +205,7 @@ def missed(rounds: Sequence[Sequence[Sample]]) -> list[str]:
 
 
 def render(rounds: Sequence[Sequence[Sample]], machine: str) -> str:
-    """docs/performance.md."""
+    """The section of docs/performance.md."""
     rows = []
     for case, samples in zip(CASES, zip(*rounds, strict=True), strict=True):
         seconds = [sample.seconds for sample in samples]
@@ -220,9 +219,7 @@ def render(rounds: Sequence[Sequence[Sample]], machine: str) -> str:
         )
     verdict = missed(rounds)
     lines = [
-        "# Performance",
-        "",
-        "<!-- Written by `make bench-demo`. -->",
+        "## The demo's nights",
         "",
         f"The demo shop, medians of {len(rounds)} rounds, each from an empty data folder in a warm",
         "environment. The sandbox shop runs on the same machine and is included, in seconds and",
@@ -241,24 +238,6 @@ def render(rounds: Sequence[Sequence[Sample]], machine: str) -> str:
         "invocations cost on top: importing, parsing, compiling, its own bookkeeping.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def extraction_of(page: str) -> str:
-    """The section that `make bench-extract` wrote, with a blank line before it; empty without."""
-    _, begin, section = page.partition("<!-- extraction: written by")
-    return f"\n{begin}{section}" if begin else ""
-
-
-def describe_machine() -> str:
-    """Cores, memory and versions, in a line."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
-    engines = ", ".join(
-        f"{name} {version(name)}" for name in ("apache-airflow", "dbt-core", "duckdb")
-    )
-    return (
-        f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, {engines}"
-    )
 
 
 def require_free_sandbox_port() -> None:
@@ -281,6 +260,8 @@ def main() -> int:
     options = parser.parse_args()
     load_environment()
     require_free_sandbox_port()
+    # Before the first round: load and reference work are to speak of the machine, not of us.
+    machine = bench_page.describe_machine()
     rounds = []
     for number in range(options.rounds):
         sys.stdout.write(f"round {number + 1} of {options.rounds}\n")
@@ -292,10 +273,9 @@ def main() -> int:
     if options.samples:
         samples = [[sample.__dict__ for sample in samples] for samples in rounds]
         options.samples.write_text(json.dumps(samples, indent=2) + "\n", encoding="utf-8")
-    kept = extraction_of(TARGET.read_text(encoding="utf-8"))
-    TARGET.write_text(render(rounds, describe_machine()) + kept, encoding="utf-8")
+    bench_page.write_section("demo", render(rounds, machine))
     verdict = missed(rounds)
-    sys.stdout.write("\n".join(verdict or ["Every target is met."]) + f"\n{TARGET}\n")
+    sys.stdout.write("\n".join(verdict or ["Every target is met."]) + f"\n{bench_page.PAGE}\n")
     return 1 if verdict else 0
 
 

@@ -15,7 +15,6 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import bench_page
 import duckdb
 import httpx
 import yaml
@@ -51,8 +51,6 @@ from regulars.vault import open_vault
 from regulars.warehouse.load import load_batches
 from regulars.warehouse.tables import create_tables
 
-TARGET = PROJECT_ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- extraction: written by `make bench-extract` -->", "<!-- extraction: end -->"
 ROUNDS = 3
 SOURCES = ("taobao_top", "jd_jos", "pdd_open", "doudian_open", "shopify_admin")
 FIRST, LAST = date(2017, 9, 1), date(2017, 10, 1)
@@ -288,7 +286,6 @@ def render(
     """The section of docs/performance.md."""
     rounds = max(len(one) for one in (*lists.values(), loaded))
     lines = [
-        BEGIN,
         "## Extraction",
         "",
         f"Medians of {rounds} rounds. {machine}. Orders a second are by the CPU seconds of",
@@ -319,7 +316,7 @@ def render(
             f"| {LOAD_GOAL:g} s | {median(loaded, 'seconds'):.1f} s "
             f"| {median(loaded, 'cpu'):.1f} s | |"
         )
-    return "\n".join([*lines, END])
+    return "\n".join(lines)
 
 
 def missed(
@@ -341,23 +338,6 @@ def missed(
     if loaded and median(loaded, "seconds") > LOAD_GOAL:
         found.append(f"raw load: {median(loaded, 'seconds'):.1f} s of {LOAD_GOAL:g}")
     return found
-
-
-def with_section(page: str, section: str) -> str:
-    """The page with its section of extraction replaced, or added at its end."""
-    before, begin, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before.rstrip()}\n\n{section}\n{after.lstrip() if begin else ''}"
-
-
-def describe_machine() -> str:
-    """Cores, memory and versions, in a line."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
-    load = os.getloadavg()[0]
-    return (
-        f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python "
-        f"{platform.python_version()}, DuckDB {duckdb.__version__}, load before: {load:.1f}"
-    )
 
 
 def _tell(line: str) -> None:
@@ -387,7 +367,7 @@ def main() -> int:
     if options.load:
         _tell(json.dumps(load_raw(Path(options.load))))
         return 0
-    machine = describe_machine()
+    machine = bench_page.describe_machine()
     lists: dict[str, list[dict[str, float]]] = {}
     for source in options.sources:
         for _ in range(options.rounds):
@@ -398,8 +378,7 @@ def main() -> int:
     section = render(lists, pushed, loaded, size / 1e6, machine)
     _tell(section)
     if not options.dry:
-        page = with_section(TARGET.read_text(encoding="utf-8"), section)
-        TARGET.write_text(page, encoding="utf-8")
+        bench_page.write_section("extract", section)
     verdict = missed(lists, pushed, loaded)
     _tell("\n".join(verdict or ["Every goal is met."]))
     return 1 if verdict else 0

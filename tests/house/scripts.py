@@ -9,6 +9,9 @@ from tests.house.repository import ROOT
 
 def load_script(name: str) -> ModuleType:
     """The script ``scripts/<name>.py``, loaded but not run."""
+    # Run as commands, they find each other in their own folder.
+    if str(ROOT / "scripts") not in sys.path:
+        sys.path.append(str(ROOT / "scripts"))
     spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -10,6 +10,7 @@ from regulars.settings import Settings
 from tests.house.scripts import load_script
 
 bench = load_script("bench_demo")
+page = load_script("bench_page")
 OUTPUT = """\
   ✓ publish_marts (0.8 s)
 The night of 2017-10-03 took 21.5 s end to end.
@@ -64,11 +65,30 @@ def test_targets_are_held_against_medians_and_memory_against_the_worst() -> None
     ]
 
 
-def test_the_page_shows_the_median_of_each_case() -> None:
+def test_the_section_shows_the_median_of_each_case() -> None:
     rounds = [[sample(s), sample(s / 2), sample(s / 8)] for s in (40.0, 50.0, 48.0)]
-    page = bench.render(rounds, "2 cores")
-    assert "| 60 s | **48.0 s** | 40.0 to 50.0 s | 3.0 s | 2.0 s | 1.00 GB |" in page
-    assert "Every target is met." in page
+    section = bench.render(rounds, "2 cores")
+    assert "| 60 s | **48.0 s** | 40.0 to 50.0 s | 3.0 s | 2.0 s | 1.00 GB |" in section
+    assert "Every target is met." in section
+
+
+def test_a_section_is_replaced_and_the_rest_of_the_page_stays() -> None:
+    first = page.with_section("# Performance\n\ntext\n", "demo", "one\n")
+    begin, end = "<!-- demo: written by `make bench-demo` -->", "<!-- demo: end -->"
+    assert first == f"# Performance\n\ntext\n\n{begin}\none\n{end}\n"
+    again = page.with_section(f"{first}\nafter\n", "demo", "two")
+    assert again == f"# Performance\n\ntext\n\n{begin}\ntwo\n{end}\n\nafter\n"
+    both = page.with_section(again, "extract", "three")
+    assert page.with_section(both, "demo", "two") == both
+
+
+def test_the_machine_of_the_day_is_told_by_a_fixed_piece_of_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(page, "ROUNDS", 1)
+    assert "reference work: Python " in page.describe_machine()
+    interpreter, engine = page.reference_seconds()
+    assert min(interpreter, engine) > 0.01
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's /proc")
