@@ -1,13 +1,15 @@
 """sqlfluff over the dbt project, through dbt's own templater and a database in memory.
 
 sqlfluff needs more than a second of work for each file, so files that were clean, under the same
-rules and macros, are not looked at again: .venv/.sqlfluff-clean remembers them by content.
+rules and the macros that they name, are not looked at again: the user's cache folder remembers them
+by content, for every clone on this machine. Removing ~/.cache/regulars lints everything.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,10 +18,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CLEAN = Path(sys.prefix) / ".sqlfluff-clean"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+CLEAN = CACHE / "regulars" / "sqlfluff-clean"
+REMEMBERED = 5_000
+"""Clean contents that are remembered, the newest; a whole project has some 150."""
 FOLDERS = ("models", "tests")
-# What decides about every file: the rules, and whatever its Jinja may call.
-SHARED = (".sqlfluff", "dbt_project/*.yml", "dbt_project/macros/**/*.sql")
+# What decides about every file.
+SHARED = (".sqlfluff", "dbt_project/*.yml")
+TOOLS = ("sqlfluff", "sqlfluff-templater-dbt", "dbt-core", "dbt-duckdb")
+_DEFINED = re.compile(r"\{%-?\s*(?:macro|test|materialization)\s+(?:default__|duckdb__)?(\w+)")
+_WORD = re.compile(r"\w+")
 
 
 def sql_files(root: Path) -> list[Path]:
@@ -28,17 +36,72 @@ def sql_files(root: Path) -> list[Path]:
     return sorted(found)
 
 
+class Macros:
+    """The macro files of a project, and which of them decides about a text."""
+
+    def __init__(self, root: Path, sql: Iterable[str]) -> None:
+        self.text = {
+            path: path.read_text(encoding="utf-8")
+            for path in sorted((root / "dbt_project" / "macros").rglob("*.sql"))
+        }
+        self._where: dict[str, set[Path]] = {}
+        for path, text in self.text.items():
+            for name in _DEFINED.findall(text):
+                self._where.setdefault(name, set()).add(path)
+        called = {word for text in sql for word in _WORD.findall(text)}
+        for path, text in self.text.items():
+            own = {name for name, paths in self._where.items() if paths == {path}}
+            called |= {*_WORD.findall(text)} - own
+        # What nobody calls, dbt calls by itself: a name of a schema, a strategy.
+        self._everywhere = {
+            path for name, paths in self._where.items() if name not in called for path in paths
+        }
+
+    def of(self, text: str) -> list[Path]:
+        """Macro files that what ``text`` names may come to, in order."""
+        found: set[Path] = set()
+        queue = [*self._everywhere, *self._named(text)]
+        while queue:
+            path = queue.pop()
+            if path not in found:
+                found.add(path)
+                queue += self._named(self.text[path])
+        return sorted(found)
+
+    def _named(self, text: str) -> set[Path]:
+        return {path for word in _WORD.findall(text) for path in self._where.get(word, ())}
+
+
 def content_keys(root: Path, files: Iterable[Path]) -> dict[Path, str]:
     """For each file a digest of all that its lint depends on."""
-    shared = hashlib.sha256(version("sqlfluff").encode())
+    texts = {path: path.read_text(encoding="utf-8") for path in files}
+    shared = hashlib.sha256(json.dumps([version(tool) for tool in TOOLS]).encode())
+    # The unions of staging models are made of the names of the files that there are.
+    staged = sorted(path.name for path in texts if path.name.startswith("stg_"))
+    shared.update(json.dumps(staged).encode())
     for path in sorted(path for pattern in SHARED for path in root.glob(pattern)):
         shared.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    macros = Macros(root, texts.values())
     keys = {}
-    for path in files:
+    for path, text in texts.items():
         digest = shared.copy()
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+        for one in macros.of(text):
+            digest.update(one.name.encode() + b"\0" + macros.text[one].encode() + b"\0")
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + text.encode())
         keys[path] = digest.hexdigest()
     return keys
+
+
+def remember(known: Iterable[str], clean: Iterable[str]) -> None:
+    """Write down what is clean; others' newest are kept. Without a cache folder nothing is."""
+    lines = [*dict.fromkeys([*known, *clean])][-REMEMBERED:]
+    try:
+        CLEAN.parent.mkdir(parents=True, exist_ok=True)
+        part = CLEAN.with_name(f"{CLEAN.name}.{os.getpid()}")
+        part.write_text("\n".join(lines) + "\n", encoding="ascii")
+        part.replace(CLEAN)
+    except OSError as error:
+        sys.stdout.write(f"what is clean cannot be remembered: {error}\n")
 
 
 def findings(report: str) -> dict[Path, list[str]]:
@@ -78,8 +141,9 @@ def sqlfluff(mode: str, files: Iterable[Path], *options: str) -> subprocess.Comp
 def lint(files: Iterable[Path]) -> int:
     """Lint what has changed; 0 when everything is clean."""
     keys = content_keys(ROOT, files)
-    known = set(CLEAN.read_text(encoding="ascii").split()) if CLEAN.exists() else set()
-    changed = [path for path, key in keys.items() if key not in known]
+    known = CLEAN.read_text(encoding="ascii").split() if CLEAN.exists() else []
+    seen = set(known)
+    changed = [path for path, key in keys.items() if key not in seen]
     if not changed:
         return 0
     with tempfile.TemporaryDirectory() as scratch:
@@ -89,8 +153,7 @@ def lint(files: Iterable[Path]) -> int:
     if not found:
         sys.stdout.write(answer.stdout + answer.stderr)
         return answer.returncode or 1
-    clean = {key for path, key in keys.items() if not found.get(path, path in changed)}
-    CLEAN.write_text("\n".join(sorted(clean)) + "\n", encoding="ascii")
+    remember(known, [key for path, key in keys.items() if not found.get(path, path in changed)])
     left = [path.relative_to(ROOT) for path in changed if path not in found]
     skipped = [f"{path}: sqlfluff passed it over" for path in left]
     lines = [*(line for path in changed for line in found.get(path, [])), *skipped]

@@ -74,7 +74,7 @@ def test_a_changed_file_is_linted_alone(project: Path, linted: list[list[str]]) 
 
 
 @pytest.mark.parametrize("shared", ["dbt_project/macros/keys.sql", ".sqlfluff"])
-def test_every_file_is_linted_again_when_rules_or_macros_change(
+def test_every_file_is_linted_again_when_rules_or_what_dbt_calls_change(
     project: Path, linted: list[list[str]], shared: str
 ) -> None:
     lint(project)
@@ -82,6 +82,44 @@ def test_every_file_is_linted_again_when_rules_or_macros_change(
         file.write("# changed\n")
     lint(project)
     assert linted[1:] == [["one.sql", "two.sql"]]
+
+
+def test_a_macro_is_a_matter_of_the_files_that_come_to_it(
+    project: Path, linted: list[list[str]]
+) -> None:
+    macros = project / "dbt_project" / "macros"
+    (macros / "keys.sql").write_text("{% macro key() %}{{ inner() }}", "utf-8")
+    (macros / "inner.sql").write_text("{%- macro default__inner() -%}1", "utf-8")
+    (macros / "other.sql").write_text("{% macro other() %}1", "utf-8")
+    (project / "dbt_project/models/one.sql").write_text("select {{ key() }}\n", "utf-8")
+    (project / "dbt_project/models/two.sql").write_text("select {{ other() }}\n", "utf-8")
+    lint(project)
+    for name, again in (("inner", ["one.sql"]), ("keys", ["one.sql"]), ("other", ["two.sql"])):
+        with (macros / f"{name}.sql").open("a", encoding="utf-8") as file:
+            file.write("2")
+        lint(project)
+        assert linted.pop() == again, name
+
+
+def test_what_another_clone_found_clean_is_remembered_beside_it(
+    project: Path, linted: list[list[str]]
+) -> None:
+    two = project / "dbt_project/models/two.sql"
+    lint(project)
+    two.write_text("select 22\n", "utf-8")
+    lint(project)
+    two.write_text("select 2\n", "utf-8")
+    assert lint(project) == 0
+    assert linted == [["one.sql", "two.sql"], ["two.sql"]]
+
+
+def test_without_a_cache_folder_everything_is_linted(
+    project: Path, linted: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lint_sql, "CLEAN", project / ".sqlfluff" / "clean")
+    assert lint(project) == 0
+    assert lint(project) == 0
+    assert linted == [["one.sql", "two.sql"]] * 2
 
 
 def test_a_finding_fails_the_lint_each_time_until_it_is_mended(
