@@ -1,5 +1,6 @@
 """Who has the warehouse open: waited for, and named when patience is over."""
 
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from regulars.errors import WarehouseError, WarehouseLocked
 from regulars.settings import PROJECT_ROOT, Settings
 from regulars.transform.runner import Transformer
 from regulars.warehouse.lock import foreign_lock
-from regulars.warehouse.session import open_warehouse
+from regulars.warehouse.session import open_warehouse, remove_half_pair
 from regulars.warehouse.tables import create_tables
 
 READER = (
@@ -87,14 +88,20 @@ def test_a_lock_is_known_by_its_message_with_and_without_a_holder():
     assert foreign_lock('Catalog Error: Table "locks" does not exist') is None
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("file", ["warehouse_path", "marts_path"])
-def test_a_reader_that_outlasts_dbts_patience_is_named_and_dbt_is_not_blamed(
-    settings, tmp_path, file
-):
-    import shutil
+@pytest.mark.parametrize("missing", ["warehouse_path", "marts_path"])
+def test_with_one_of_the_two_files_gone_the_other_goes_too(settings, missing):
+    assert not remove_half_pair(settings)
+    assert settings.warehouse_path.exists() and settings.marts_path.exists()
+    getattr(settings, missing).unlink()
+    assert remove_half_pair(settings)
+    assert not settings.warehouse_path.exists() and not settings.marts_path.exists()
+    assert not remove_half_pair(settings), "nothing is no half"
 
-    project = tmp_path / "dbt_project"
+
+@pytest.fixture(scope="module")
+def impatient_project(tmp_path_factory):
+    """dbt's project, that asks for a file once."""
+    project = tmp_path_factory.mktemp("impatient") / "dbt_project"
     shutil.copytree(
         PROJECT_ROOT / "dbt_project", project, ignore=shutil.ignore_patterns("target", "logs")
     )
@@ -102,7 +109,15 @@ def test_a_reader_that_outlasts_dbts_patience_is_named_and_dbt_is_not_blamed(
     text = profiles.read_text(encoding="utf-8")
     assert "connect_attempts: 8" in text
     profiles.write_text(text.replace("connect_attempts: 8", "connect_attempts: 1"))
-    impatient = settings.model_copy(update={"dbt_project_dir": project})
+    return project
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["warehouse_path", "marts_path"])
+def test_a_reader_that_outlasts_dbts_patience_is_named_and_dbt_is_not_blamed(
+    settings, impatient_project, file
+):
+    impatient = settings.model_copy(update={"dbt_project_dir": impatient_project})
     transformer = Transformer(impatient, lambda: 0.0)
     transformer.prepare()
     with (
