@@ -7,8 +7,9 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 REGULARS := $(BIN)/regulars
 PYTEST := $(BIN)/python -m pytest
-# A file's tests stay in one process: they share what is costly to set up.
-TOGETHER := -n logical --maxprocesses 4 --dist loadfile
+# A file's tests stay in one process: they share what is costly to set up. The longest files come
+# first (tests/conftest.py), not those of the most tests.
+TOGETHER := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # PROFILE=name: the shops of config/profiles/name.yml, with data and Airflow of their own.
 ifdef PROFILE
