@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from tests.dbt.project import Project, open_pair
+from tests.dbt.project import Project, copy_pair, open_pair
 from tests.dbt.shop_story import SHOPS, ZONES, Batch, Night
 
 EXTRACTED_AT = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -26,9 +26,9 @@ class Warehouse:
 
     def prepare(self) -> None:
         """Create the source tables and load the seeds."""
+        copy_pair(self.project.seeded, self.directory)
         with open_pair(self.directory) as connection:
             _write_constants(connection)
-        self.project.run(self.directory, "seed")
 
     def land(self, night: Night) -> None:
         """Append the night's batches to raw; they stay pending until a night consumes them."""

@@ -1,9 +1,11 @@
 """Runs dbt on throwaway warehouses, in this process, with one parsed manifest."""
 
 import contextlib
+import fcntl
 import io
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,18 +40,68 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time works in ``folder``; the others wait for what it leaves there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @dataclass
 class Project:
-    """The dbt project, parsed once; artefacts go below ``work_dir``."""
+    """The dbt project, parsed once; artefacts go below ``work_dir``.
+
+    What is the same for every process of a test run stands in ``shared_dir``: the first that needs
+    it makes it.
+    """
 
     work_dir: Path
     project_dir: Path = PROJECT_DIR
+    shared_dir: Path | None = None
+
+    @property
+    def _shared(self) -> Path:
+        return self.shared_dir or self.work_dir / "shared"
 
     @cached_property
     def manifest(self) -> Any:
         """The parsed manifest, shared by every invocation."""
-        result = self._invoke(dbtRunner(), ["parse", "--no-partial-parse"], self.work_dir / "parse")
+        folder = self._shared / "parse"
+        with alone(folder):
+            # The second process reads what the first has parsed: nothing has changed since.
+            result = self._invoke(dbtRunner(), ["parse"], folder, target=folder / "target")
         return result.result
+
+    @cached_property
+    def seeded(self) -> Path:
+        """A closed warehouse with the source tables and the seeds, to be copied."""
+
+        def build(directory: Path) -> None:
+            with open_pair(directory):
+                pass
+            self.run(directory, "seed")
+
+        return self._made("seeded", build)
+
+    @cached_property
+    def empty(self) -> Path:
+        """A closed warehouse in which every model exists without rows, to be copied."""
+
+        def build(directory: Path) -> None:
+            copy_pair(self.seeded, directory)
+            self.run(directory, "run", "--empty")
+
+        return self._made("empty", build)
+
+    def _made(self, name: str, build: Callable[[Path], None]) -> Path:
+        folder = self._shared / name
+        with alone(folder):
+            if not (folder / "made").exists():
+                build(folder)
+                (folder / "made").touch()
+        return folder
 
     def run(self, directory: Path, *arguments: str) -> list[Any]:
         """Run a dbt command on the warehouse below ``directory``; the nodes' results."""
@@ -57,7 +109,13 @@ class Project:
         result = self._invoke(runner, list(arguments), directory)
         return list(result.result.results) if hasattr(result.result, "results") else []
 
-    def _invoke(self, runner: dbtRunner, arguments: list[str], directory: Path) -> dbtRunnerResult:
+    def _invoke(
+        self,
+        runner: dbtRunner,
+        arguments: list[str],
+        directory: Path,
+        target: Path | None = None,
+    ) -> dbtRunnerResult:
         directory.mkdir(parents=True, exist_ok=True)
         paths = {
             "REGULARS_WAREHOUSE_PATH": str(directory / "warehouse.duckdb"),
@@ -68,7 +126,7 @@ class Project:
         common = [
             "--project-dir", str(self.project_dir),
             "--profiles-dir", str(self.project_dir),
-            "--target-path", str(self.work_dir / "target"),
+            "--target-path", str(target or self.work_dir / "target"),
             "--log-path", str(self.work_dir / "logs"),
             "--log-level-file", "none",
             "--no-write-json",
@@ -82,6 +140,13 @@ class Project:
         if not result.success:
             raise DbtFailed(_complaints(result) or str(result.exception) + printed.getvalue())
         return result
+
+
+def copy_pair(source: Path, target: Path) -> None:
+    """Copy a closed warehouse and its marts into the folder ``target``."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("warehouse.duckdb", "marts.duckdb"):
+        shutil.copyfile(source / name, target / name)
 
 
 def release_files() -> None:
