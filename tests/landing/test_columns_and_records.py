@@ -87,6 +87,7 @@ def written(
     return manifest, landed, aside
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40,
     deadline=None,

@@ -225,6 +225,7 @@ def _deadly(real: Any, left: Iterator[int]) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_killed_at_every_operation_the_month_is_whole(
     tmp_path_factory: pytest.TempPathFactory, shop: Shop
 ) -> None:

@@ -264,6 +264,7 @@ def test_pages_that_shift_lose_no_order_that_stays(
     assert result.failures == ()
 
 
+@pytest.mark.slow
 @profile(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

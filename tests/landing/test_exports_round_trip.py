@@ -133,6 +133,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Vau
         yield folder, vault
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", sorted(USUAL))
 def test_however_a_file_is_dressed_the_same_records_land(
     opened: tuple[Path, Vault], land: Land, platform: str

@@ -57,6 +57,7 @@ def drop_all(settings: Settings) -> None:
     drop(settings, "stores", "stores.csv", BROKEN)
 
 
+@pytest.mark.slow
 def test_killed_at_every_operation(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> None:
     kill_at = 0
     while True:

@@ -234,6 +234,7 @@ def test_the_daily_quota_ends_the_day(land: Land, sandbox: SandboxShop) -> None:
         land().raise_if_failed()
 
 
+@pytest.mark.slow
 def test_a_trade_has_the_same_ids_by_file_and_by_api(
     settings: Settings, land: Land, shop: Shop, vault: Vault, book: OrderBook
 ) -> None:

@@ -122,6 +122,7 @@ def test_a_range_is_one_bulk_operation_a_stream_and_lands_day_by_day(
     assert not missing(settings, shop, "refunds")
 
 
+@pytest.mark.slow
 def test_a_file_that_stays_cut_short_lands_nothing_and_the_gap_is_named(
     settings: Settings, shop: Shop, memory: MemoryShop, run: Run
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_file_that_stays_cut_short_lands_nothing_and_the_gap_is_named(
     assert orders(settings) == sorted(memory.ids(whole(shop)))
 
 
+@pytest.mark.slow
 def test_a_backfill_that_was_interrupted_asks_only_for_the_rest(
     settings: Settings, shop: Shop, memory: MemoryShop, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +165,7 @@ def test_a_backfill_that_was_interrupted_asks_only_for_the_rest(
     assert orders(settings) == sorted(memory.ids(whole(shop)))
 
 
+@pytest.mark.slow
 def test_what_has_landed_is_asked_for_again_only_on_demand(memory: MemoryShop, run: Run) -> None:
     run()
     calls = len(memory.queries)

@@ -95,6 +95,7 @@ def test_erased_comes_before_every_other_reason() -> None:
     assert reasons(message(1), message(2), erased=frozenset({"hash_1"})) == ["erased", None]
 
 
+@pytest.mark.slow
 def test_an_erasure_killed_anywhere_in_the_queue_is_finished_by_the_next(
     state: StateStore, file_queue: FileQueue, queue_folder: Path
 ) -> None:

@@ -196,6 +196,7 @@ def test_an_empty_list_is_fine(service: Service) -> None:
     assert service.office.batches == []
 
 
+@pytest.mark.slow
 def test_ten_thousand_receipts_in_one_push(service: Service) -> None:
     office = service.office
     ids = office.decide(*range(1, 10_001))

@@ -75,6 +75,7 @@ def small_drop(
     return _by_stream(export_history(folder, "demo_grocer", small_book, CUT, streams))
 
 
+@pytest.mark.slow
 def test_the_history_has_every_stream_and_the_known_counts(whole_drop: list[DroppedFile]) -> None:
     counts = {file.stream: file.row_count for file in whole_drop}
     assert counts.keys() == set(HISTORY_STREAMS)
@@ -87,6 +88,7 @@ def test_the_history_has_every_stream_and_the_known_counts(whole_drop: list[Drop
     assert counts["coupon_events"] == 1_232
 
 
+@pytest.mark.slow
 def test_files_lie_where_the_contract_says(whole_drop: list[DroppedFile]) -> None:
     for file in whole_drop:
         assert file.path.parent.name == file.stream
@@ -96,6 +98,7 @@ def test_files_lie_where_the_contract_says(whole_drop: list[DroppedFile]) -> Non
         assert file.path.suffix == expected
 
 
+@pytest.mark.slow
 def test_history_amounts_add_up_to_the_book(
     whole_drop: list[DroppedFile], whole_book: OrderBook
 ) -> None:
@@ -220,6 +223,7 @@ def test_a_refund_is_the_one_that_the_interface_shows(
         }
 
 
+@pytest.mark.slow
 def test_members_consent_mostly_and_three_pairs_share_a_phone(
     whole_drop: list[DroppedFile],
 ) -> None:
@@ -243,6 +247,7 @@ def test_members_consent_mostly_and_three_pairs_share_a_phone(
         assert max(member["sms_consent_at"] or "", member["modified_at"] or "") < "2017-10-01"
 
 
+@pytest.mark.slow
 def test_products_carry_department_and_category_and_no_invented_cost(
     whole_drop: list[DroppedFile],
 ) -> None:
@@ -254,6 +259,7 @@ def test_products_carry_department_and_category_and_no_invented_cost(
     assert sum(not product["product_group"] for product in products) == 17
 
 
+@pytest.mark.slow
 def test_nothing_of_later_days_is_in_the_history(whole_drop: list[DroppedFile]) -> None:
     rows = _by_stream([file for file in whole_drop if file.path.suffix == ".csv"])
     assert max(row["started_on"] or "" for row in rows["campaigns"]) < "2017-10-01"
@@ -264,6 +270,7 @@ def test_nothing_of_later_days_is_in_the_history(whole_drop: list[DroppedFile]) 
     assert {row["campaign_id"] for row in rows["coupons"]} <= started
 
 
+@pytest.mark.slow
 def test_history_and_event_drops_together_are_the_whole_year(
     tmp_path: Path, whole_book: OrderBook, whole_drop: list[DroppedFile]
 ) -> None:
@@ -340,6 +347,7 @@ def test_the_midnight_of_the_cut_belongs_to_the_next_drop(tmp_path: Path) -> Non
     assert {row["order_id"] for row in _rows(later)} == {str(tid) for tid in book.tid.tolist()}
 
 
+@pytest.mark.slow
 def test_the_same_range_gives_the_same_bytes(
     tmp_path: Path, small_book: OrderBook, whole_drop: list[DroppedFile]
 ) -> None:

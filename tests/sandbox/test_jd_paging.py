@@ -65,6 +65,7 @@ def shown(book: OrderBook, clock: int) -> dict[str, int]:
     return dict(zip(numbers, times.tolist(), strict=True))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     touched=st.integers(0, 60),

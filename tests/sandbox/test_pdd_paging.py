@@ -95,6 +95,7 @@ def versions(records: list[RawRecord]) -> set[tuple[str, str]]:
     return {(one.payload["order_sn"], one.payload["updated_at"]) for one in records}
 
 
+@pytest.mark.slow
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -41,6 +41,7 @@ def trades_of(book: OrderBook) -> np.ndarray:
     return np.flatnonzero(inside)
 
 
+@pytest.mark.slow
 def test_every_layout_has_its_own_files(tmp_path: Path, small_book: OrderBook) -> None:
     streams = {
         platform: set(export(tmp_path / platform, small_book, platform, USUAL[platform]))

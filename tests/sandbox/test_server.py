@@ -113,6 +113,7 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
             serve(_settings(tmp_path), host="127.0.0.1", port=port)
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_serves_the_whole_book(tmp_path: Path) -> None:
     # The prepared book is shared through the project's own data folder.
     (tmp_path / "sandbox").symlink_to(_prepared())
@@ -125,6 +126,7 @@ def test_a_process_of_its_own_serves_the_whole_book(tmp_path: Path) -> None:
         httpx.get(f"{sandbox.url}/sandbox/health")
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_start_is_told(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

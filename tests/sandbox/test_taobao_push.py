@@ -59,6 +59,7 @@ def response(row: tuple[Any, ...]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_it_does_not_matter_how_often_one_pushes(
     book: OrderBook, clock: ShopClock, database: PushDatabase
 ) -> None:
@@ -173,6 +174,7 @@ def test_without_history_the_older_trades_come_when_they_change(
     assert min(created) < "2017-09-25" < max(created)
 
 
+@pytest.mark.slow
 def test_a_history_loaded_anew_moves_nothing_but_the_push(
     book: OrderBook, clock: ShopClock, database: PushDatabase
 ) -> None:
@@ -199,6 +201,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
     assert "the-password" not in repr(PushDatabase("x", password="the-password"))
 
 
+@pytest.mark.slow
 def test_moving_the_clock_of_the_running_sandbox_pushes(
     book: OrderBook,
     clock: ShopClock,

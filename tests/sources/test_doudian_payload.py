@@ -168,6 +168,7 @@ def test_emoji_and_cjk_survive_in_every_text_field() -> None:
     assert all(refund.values[name] == EMOJI for name in reasons)
 
 
+@pytest.mark.slow
 def test_an_order_of_ten_thousand_lines_passes() -> None:
     lines = [line(1, position) for position in range(10_000)]
     checked = ORDERS.check(order_record(order(1, sku_order_list=lines)))

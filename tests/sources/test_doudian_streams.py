@@ -172,6 +172,7 @@ class Moving(ListGateway):
                 self.records[:0] = [{**one, "update_time": START + 86_000} for one in moved]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(size=st.integers(0, 500), steps=changes)
 @example(size=300, steps=[[], [("enters", 0.0, 1), ("leaves", 0.99, 1)]])

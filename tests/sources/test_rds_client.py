@@ -120,6 +120,7 @@ def test_a_page_is_read_by_the_index_from_its_middle(database: PushDatabase) -> 
 sellers = count(1)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

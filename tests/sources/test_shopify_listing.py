@@ -86,6 +86,7 @@ MOVES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     seconds=st.dictionaries(st.integers(1, 60), st.integers(0, SPAN - 1), max_size=40),

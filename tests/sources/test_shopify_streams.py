@@ -136,6 +136,7 @@ def test_customer_data_that_the_platform_protects_is_left_out(shop: MemoryShop) 
     assert any(buyers[0])
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -253,6 +254,7 @@ def test_one_unreadable_order_does_not_cost_the_others(book: OrderBook) -> None:
     assert len(good) == len(shop.ids()) - 1
 
 
+@pytest.mark.slow
 def test_an_order_of_ten_thousand_lines_comes_whole(book: OrderBook) -> None:
     shop = MemoryShop(one_order(book, 10_000))
     created = int(shop.gateway.book.created[0])

@@ -97,6 +97,7 @@ def test_a_window_that_is_not_shown_whole_is_halved(count: int, ends_inside: boo
     assert (len(windows) > 1) == (count >= MOST_ROWS)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.integers(0, 86_399), min_size=1, max_size=6),

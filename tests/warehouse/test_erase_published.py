@@ -63,6 +63,7 @@ def erase(settings, *keys, head=7):
     return done
 
 
+@pytest.mark.slow
 def test_every_version_and_restatement_loses_the_persons_rows_alone(settings):
     publish_night(settings, 1)
     last = publish_night(settings, 2)
@@ -121,6 +122,7 @@ def test_a_file_without_a_row_of_the_person_is_left_as_it_is(settings):
     assert (settings.published_dir / before.file).read_bytes() == content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", ["before the pointer", "before the old file goes"])
 def test_an_erasure_killed_between_two_files_is_finished_by_the_next(settings, killed, monkeypatch):
     publish_night(settings, 1)
