@@ -55,7 +55,7 @@ def cost_of(text: str, **variables: Any) -> int:
 
 
 def test_there_are_queries() -> None:
-    assert len(DOCUMENTS) == 13
+    assert len(DOCUMENTS) == 14
 
 
 @pytest.mark.parametrize("name", [*DOCUMENTS, *BULK])
@@ -102,8 +102,9 @@ def test_the_first_query_of_each_kind_stays_below_the_limit() -> None:
         "LIST_ORDERS_WITH_REFUNDS": {"first": 250},
         "READ_ORDERS": {"ids": gids[: streams.FIRST_ORDERS]},
         "READ_LINES": {"first": streams.FIRST_LINES},
-        "READ_TRANSACTIONS": {},
-        "READ_FULFILLMENTS": {},
+        "READ_TRANSACTIONS": {"first": queries.LONGEST_LIST},
+        "READ_FULFILLMENTS": {"first": queries.LONGEST_LIST},
+        "READ_ALL_REFUND_IDS": {"first": queries.LONGEST_LIST},
         "READ_REFUND_IDS": {"ids": gids[: streams.FIRST_REFUND_LISTS], "refunds": 25},
         "READ_REFUNDS": {"ids": gids[: streams.FIRST_REFUNDS]},
         "READ_REFUND_LINES": {"first": streams.FIRST_LINES},
@@ -120,6 +121,7 @@ def test_the_first_query_of_each_kind_stays_below_the_limit() -> None:
         "READ_LINES": 661,
         "READ_TRANSACTIONS": 751,
         "READ_FULFILLMENTS": 251,
+        "READ_ALL_REFUND_IDS": 251,
         "READ_REFUND_IDS": 650,
         "READ_REFUNDS": 640,
         "READ_REFUND_LINES": 361,

@@ -27,7 +27,9 @@ from regulars.sandbox.platforms.shopify.orders import is_foreign, is_guest
 from regulars.sources import depth_days, depth_of
 from regulars.sources.calling import RetryPolicy
 from regulars.sources.shopify_admin import queries, streams
+from regulars.sources.shopify_admin.flatten import number_of
 from regulars.sources.shopify_admin.payload import ORDERS, REFUNDS
+from regulars.sources.shopify_admin.spans import BulkSpan
 from tests.sources.shopify_shop import DAY, NOW, MemoryShop, ids_of, shopify_shop
 
 
@@ -415,14 +417,100 @@ def test_the_parts_of_an_order_with_many_refunds_are_all_read(
     monkeypatch.setitem(orders._ORDER, "refunds", lambda one: many)
     records = list(shop.source._refunds.of_orders([f"gid://shopify/Order/{row.order}"]))
     assert len(records) == 30  # twenty-five first, then asked for again
-    monkeypatch.setitem(orders._ORDER, "refunds", lambda one: many * 10)
-    records = list(shop.source._refunds.of_orders([f"gid://shopify/Order/{row.order}"]))
-    (bad,) = [r for r in records if r.defect]
-    assert bad.defect == "250 refunds or more: not all listed"
+
+
+@pytest.fixture
+def refunded(shop: MemoryShop) -> tuple[str, dict[str, Any]]:
+    """An order with a refund: its id, and the refund."""
+    row = next(r for r in shop.rows() if shop.gateway.orders.trade(r.trade, 0).refund_rows)
+    trade = shop.gateway.orders.trade(row.trade, row.modified)
+    return f"gid://shopify/Order/{row.order}", trade.refund(trade.refund_rows[0])
+
+
+@pytest.mark.parametrize("count", [249, 251, 600, 897])
+def test_refunds_beyond_one_page_are_asked_for_until_all_have_come(
+    shop: MemoryShop,
+    refunded: tuple[str, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+) -> None:
+    order, refund = refunded
+    monkeypatch.setitem(orders._ORDER, "refunds", lambda one: [refund] * count)
+    defects: list[RawRecord] = []
+    assert len(list(shop.source._refunds._ids([order], defects))) == count
+    assert defects == []
+
+
+@pytest.mark.parametrize(
+    ("count", "given", "largest_query", "landed"),
+    [
+        # One query may not ask for more than 900 points' worth.
+        (898, 898, 1_000, 898),
+        # A platform that never gives more than 250, whatever is asked.
+        (1_200, 250, 1_000, 250),
+        (250, 250, 1_000, 250),
+        # One that refuses to be asked for more.
+        (1_200, 1_200, 300, 250),
+    ],
+)
+def test_refunds_that_cannot_all_be_asked_for_are_named_and_the_others_come(
+    book: OrderBook,
+    refunded: tuple[str, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    given: int,
+    largest_query: int,
+    landed: int,
+) -> None:
+    shop = MemoryShop(book, limits=ShopifyLimits(largest_query=largest_query))
+    order, refund = refunded
+    monkeypatch.setitem(orders._ORDER, "refunds", lambda one: [refund] * min(count, given))
+    monkeypatch.setattr(shop.source._refunds._few.batch, "size", 1)
+    defects: list[RawRecord] = []
+    assert len(list(shop.source._refunds._ids([order], defects))) == landed
+    (bad,) = defects
+    assert bad.defect == f"{landed} refunds or more: not all listed"
     # The platform's list has no cursor: to ask for the window again would never find more.
     assert bad.is_final
-    assert bad.payload == {"order_id": str(row.order)}
-    assert len(records) == 251  # those that it lists come all the same
+    assert bad.payload == {"order_id": number_of(order)}
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("transactions", 298), ("fulfillments", 600), ("fulfillments", 890)]
+)
+@pytest.mark.parametrize("is_bulk", [False, True])
+def test_an_order_with_hundreds_of_transactions_or_parcels_lands_whole(
+    shop: MemoryShop, monkeypatch: pytest.MonkeyPatch, name: str, count: int, is_bulk: bool
+) -> None:
+    row = next(r for r in shop.rows() if getattr(shop.gateway.orders.trade(r.trade, 0), name)())
+    usual = orders._ORDER[name]
+    long = shop.gateway.orders.trade(row.trade, row.modified)
+    (one, *_) = getattr(long, name)()
+
+    def listed(trade: orders.Trade) -> Any:
+        return [one] * count if trade.basket == long.basket else usual(trade)
+
+    monkeypatch.setitem(orders._ORDER, name, listed)
+    if is_bulk:
+        span = BulkSpan(shop.client, "orders", queries.bulk_orders(f"id:{row.order}"), DAY)
+        records = list(shop.source._bulk_orders(DAY, span))
+        span.close()
+    else:
+        records = list(shop.source._orders.by_id([f"gid://shopify/Order/{row.order}"]))
+    found = [r for r in records if r.payload.get("legacy_resource_id") == str(row.order)]
+    assert [len(record.payload[name]) for record in found] == [count]
+
+
+def test_an_order_with_too_many_transactions_is_named_and_not_cut(
+    shop: MemoryShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = next(r for r in shop.rows() if shop.gateway.orders.trade(r.trade, 0).transactions())
+    one = shop.gateway.orders.trade(row.trade, row.modified).transactions()[0]
+    monkeypatch.setitem(orders._ORDER, "transactions", lambda trade: [one] * 299)
+    (record,) = shop.source._orders.by_id([f"gid://shopify/Order/{row.order}"])
+    assert record.defect == "299 transactions or more: not all listed"
+    assert record.is_final
+    assert record.key == f"order {row.order}"
 
 
 def test_lists_that_do_not_come_whole_are_read_after_the_order(

@@ -38,9 +38,9 @@ def warehouse(settings):
         yield connection
 
 
-def land(settings, day, *records, stream="members", read_on=None):
-    """One batch of the file source, read from its file on ``read_on`` (its day without)."""
-    place = Place("file", "demo", "taobao", "grocer", stream, date(2017, 9, day))
+def land(settings, day, *records, stream="members", read_on=None, source="file"):
+    """One batch of a source of files, read from its file on ``read_on`` (its day without)."""
+    place = Place(source, "demo", "taobao", "grocer", stream, date(2017, 9, day))
     read_at = datetime(2017, 9, read_on or day, 3, tzinfo=UTC)
     with BatchWriter(settings, place, "night") as writer:
         for line, record in enumerate(records, start=1):
@@ -157,9 +157,9 @@ def test_a_batch_that_no_good_night_has_consumed_keeps_everything(warehouse, set
 
 
 def test_records_of_other_shops_and_streams_without_a_key_stay(warehouse, settings):
-    arm = {"campaign_id": "c", "buyer_id": "b", "arm": "holdout"}
+    row = {"order_id": "1", "product_id": "2", "title": "tea"}
     for day in (1, 2):
-        land(settings, day, arm, stream="campaign_arms")
+        land(settings, day, row, stream="jd_orders", source="exports")
         land(settings, day, member("1"))
     load(warehouse, settings)
     consume_all(warehouse)
@@ -168,6 +168,42 @@ def test_records_of_other_shops_and_streams_without_a_key_stay(warehouse, settin
         "update warehouse.raw.file__members set _shop = 'grocer' where _extracted_at < '2017-09-02'"
     )
     assert prune_raw(warehouse, LONG_AFTER) == {}
+
+
+VERSIONED = {
+    ("file", "campaign_arms"): {"campaign_id": "c", "buyer_id": "b"},
+    ("file", "tags"): {"buyer_id": "b", "tag": "vip"},
+    ("file", "industry_daily"): {"date": "2017-09-01", "category": "snacks", "figure": "visitors"},
+    ("exports", "taobao_orders"): {"order_id": "1"},
+    ("exports", "pdd_orders"): {"order_id": "170901-1"},
+    ("exports", "douyin_orders"): {"order_id": "1", "line_id": "2"},
+}
+
+
+@pytest.mark.parametrize(("source", "stream"), VERSIONED)
+def test_of_a_record_without_an_age_the_last_reading_stays(warehouse, settings, source, stream):
+    record = VERSIONED[source, stream]
+    others = [{**record, name: "other"} for name in record]
+    for day in (1, 2):
+        land(settings, day, record, *others[: 2 - day], stream=stream, source=source)
+    land(settings, 3, *others[1:], stream=stream, source=source)
+    load(warehouse, settings)
+    consume_all(warehouse)
+    table = f"{source}__{stream}"
+    at_two = datetime(2017, 9, 2, 3, tzinfo=UTC)
+    assert prune_raw(warehouse, at_two - timedelta(days=1)) == {}
+    assert prune_raw(warehouse, at_two) == {table: 1}
+    assert prune_raw(warehouse, LONG_AFTER) == {}
+    names = ", ".join(f'"{name}"' for name in record)
+    left = warehouse.execute(
+        f"select _extracted_at, {names} from warehouse.raw.{table} order by all"
+    ).fetchall()
+    days = [1, 2, *[3] * len(others[1:])]
+    expected = [others[0], record, *others[1:]]
+    assert left == sorted(
+        (datetime(2017, 9, day, 3), *one.values())  # noqa: DTZ001  # raw's times are UTC
+        for day, one in zip(days, expected, strict=True)
+    )
 
 
 def test_pruned_batches_are_loaded_again_whole(warehouse, settings):

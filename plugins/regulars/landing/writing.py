@@ -9,7 +9,7 @@ import gc
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, repeat
 from typing import Any
 
@@ -90,24 +90,31 @@ def _write_part(
     part: list[tuple[int, RawRecord]],
     was_defective: Callable[[RawRecord], bool],
 ) -> None:
-    checked: list[tuple[int, RawRecord, Checked]] = []
+    readable = [(line, record) for line, record in part if record.defect is None]
+    odd: set[int] = set()
+    try:
+        checked = _checked(model, vault, readable)
+    except (TypeError, UnicodeEncodeError):
+        # Somewhere stands what cannot be written. Looking for it in every record would cost as much
+        # as writing it once more.
+        odd = {line for line, record in readable if not _is_unicode(record.payload)}
+        checked = _checked(model, vault, [one for one in readable if one[0] not in odd])
     for line, record in part:
-        if record.defect is not None:
-            if record.is_final:
-                quarantine_defect(writer, vault, line, record)
-            elif was_defective(record):
-                writer.given_up_count += 1
-                given_up = replace(record, defect=f"{record.defect}; {GIVEN_UP}")
-                quarantine_defect(writer, vault, line, given_up)
-            else:
-                writer.unread_count += 1
-                quarantine_defect(writer, vault, line, record)
-        elif not _is_unicode(record.payload):
-            odd = RawRecord(record.payload, record.position, "text that is not Unicode")
-            quarantine_defect(writer, vault, line, odd)
+        if line in odd:
+            named = RawRecord(record.payload, record.position, "text that is not Unicode")
+            quarantine_defect(writer, vault, line, named)
+        elif record.defect is None:
+            continue
+        elif record.is_final:
+            quarantine_defect(writer, vault, line, record)
+        elif was_defective(record):
+            writer.given_up_count += 1
+            given_up = replace(record, defect=f"{record.defect}; {GIVEN_UP}")
+            quarantine_defect(writer, vault, line, given_up)
         else:
-            checked.append((line, record, model.check(record.payload)))
-    _write_checked(writer, model, vault, checked)
+            writer.unread_count += 1
+            quarantine_defect(writer, vault, line, record)
+    checked.give(writer, vault)
 
 
 def write_restored(
@@ -161,36 +168,66 @@ def _is_unicode(payload: Mapping[str, Any]) -> bool:
     return True
 
 
-def _write_checked(
-    writer: BatchWriter,
-    model: PayloadModel,
-    vault: Vault,
-    checked: list[tuple[int, RawRecord, Checked]],
-) -> None:
+@dataclass
+class _CheckedLines:
+    """What became of some records; nothing of it is in the batch before :meth:`give`.
+
+    Attributes:
+        lines: those that may land, as lines.
+        refused: line, reasons and payload of the others.
+        unknown: names of fields that the model does not know, as often as they came.
+        is_hashed: whether the vault's key stands in any of them.
+    """
+
+    lines: list[bytes] = field(default_factory=list)
+    refused: list[tuple[int, list[str], dict[str, Any]]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    is_hashed: bool = False
+
+    def give(self, writer: BatchWriter, vault: Vault) -> None:
+        if self.is_hashed:
+            writer.key_id = vault.key_id
+        for line, reasons, payload in self.refused:
+            writer.quarantine(line, reasons, payload)
+        for name in self.unknown:
+            writer.count_unknown(name, 1)
+        if self.lines:
+            writer.write(b"".join(self.lines), len(self.lines))
+
+
+def _checked(model: PayloadModel, vault: Vault, part: list[tuple[int, RawRecord]]) -> _CheckedLines:
+    """Check records together.
+
+    Raises:
+        TypeError, UnicodeEncodeError: one of them holds text that is not Unicode.
+    """
+    done = _CheckedLines()
+    checked = [model.check(record.payload) for _, record in part]
     refs = {
         name: tokenise_plain(
-            vault, kind, {one.values[name] for _, _, one in checked if name in one.values}
+            vault, kind, {one.values[name] for one in checked if name in one.values}
         )
         for name, kind in model.contacts.items()
     }
     references = {f"{name}_ref" for name in model.contacts}
-    lines: list[bytes] = []
-    for line, record, one in checked:
+    for (line, record), one in zip(part, checked, strict=True):
         if one.reasons:
-            _quarantine(writer, model, vault, line, record, one.reasons)
+            payload = _refused(model, vault, record, one.reasons)
+            orjson.dumps(payload)
+            done.refused.append((line, list(dict.fromkeys(one.reasons)), payload))
+            done.is_hashed |= "_key_id" in payload
             continue
         landed = {"_line": line, **_landed(model, vault, one, refs)}
         if not references.isdisjoint(landed) or (
             one.unknown and any(key.endswith("_ref") for key in landed)
         ):
-            landed["_key_id"] = writer.key_id = vault.key_id
-        lines.append(orjson.dumps(landed, default=str) + b"\n")
+            landed["_key_id"] = vault.key_id
+            done.is_hashed = True
+        done.lines.append(orjson.dumps(landed, default=str, option=orjson.OPT_APPEND_NEWLINE))
         if one.unknown or one.unknown_nested:
             carried = [name for name, value in one.unknown.items() if plain_text(value) is not None]
-            for name in (*carried, *dict.fromkeys(one.unknown_nested)):
-                writer.count_unknown(name, 1)
-    if lines:
-        writer.write(b"".join(lines), len(lines))
+            done.unknown += (*carried, *dict.fromkeys(one.unknown_nested))
+    return done
 
 
 def _landed(
@@ -216,19 +253,15 @@ def _keep_unknown_members(model: PayloadModel, vault: Vault, landed: dict[str, A
                 record.update(unknown_keys(model, name, record.pop(name), vault))
 
 
-def _quarantine(
-    writer: BatchWriter,
-    model: PayloadModel,
-    vault: Vault,
-    line: int,
-    record: RawRecord,
-    reasons: list[str],
-) -> None:
+def _refused(
+    model: PayloadModel, vault: Vault, record: RawRecord, reasons: list[str]
+) -> dict[str, Any]:
+    """What stands in quarantine of a refused record."""
     refused = {reason.partition(":")[0].partition(".")[0] for reason in reasons}
     payload = quarantine_payload(model, record.payload, refused, vault)
     if any(key.endswith("_ref") for key in payload):
-        payload["_key_id"] = writer.key_id = vault.key_id
-    writer.quarantine(line, list(dict.fromkeys(reasons)), payload)
+        payload["_key_id"] = vault.key_id
+    return payload
 
 
 class ColumnLanding:
@@ -332,7 +365,10 @@ class ColumnLanding:
         for line, row in zip(lines.filter(refused).to_pylist(), rows, strict=True):
             record = RawRecord(dict(zip(columns, row, strict=True)), f"line {line}")
             reasons = self._model.check(record.payload).reasons
-            _quarantine(self._writer, self._model, self._vault, line, record, reasons)
+            payload = _refused(self._model, self._vault, record, reasons)
+            if "_key_id" in payload:
+                self._writer.key_id = self._vault.key_id
+            self._writer.quarantine(line, list(dict.fromkeys(reasons)), payload)
 
 
 def _plain_pieces(name: str, column: Any) -> list[Any]:

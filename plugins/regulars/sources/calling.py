@@ -6,7 +6,6 @@ meaning: that is the client's.
 """
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from typing import Any, TypeVar
 
 import httpx
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from regulars.errors import SourceUnavailable
 
@@ -22,8 +23,9 @@ T = TypeVar("T")
 
 _LONGEST_RETRY_AFTER = 300.0
 # A number with a point, an exponent or so many digits that it may not fit into 64 bits. One inside
-# a text may be taken for such a number, too: that costs time and nothing else.
-_LOSSY = re.compile(rb"[:,\[]\s*-?\d(?:\d{17}|\d*[.eE])")
+# a text may be taken for such a number, too: that costs time and nothing else. For RE2, which reads
+# an answer in a third of the time that Python's own patterns need.
+_LOSSY = r"[:,\[][ \t\r\n]*(?:[0-9]{20}|-[0-9]{19}|-?[0-9]+[.eE])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +166,16 @@ def parsed(content: bytes) -> Any:
         ValueError: it is no JSON.
         RecursionError: it is nested beyond reason.
     """
-    if _LOSSY.search(content) is None:
+    if not _may_lose_digits(content):
         # Several times as fast, and right where no number would pass through a float.
         try:
             return orjson.loads(content)
         except ValueError:
             pass  # half a surrogate pair, NaN: the slower one knows what to do
     return json.loads(content, parse_float=str, parse_constant=str)
+
+
+def _may_lose_digits(content: bytes) -> bool:
+    whole = pa.array([content], pa.large_binary())
+    found: bool = pc.match_substring_regex(whole, pattern=_LOSSY)[0].as_py()
+    return found

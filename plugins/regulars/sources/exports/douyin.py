@@ -67,4 +67,5 @@ ORDERS = PayloadModel(
     ),
     "One row per sub-order: 订单管理导出.",
     defines="order",
+    key=("order_id", "line_id"),
 )

@@ -76,4 +76,5 @@ ORDERS = PayloadModel(
     ),
     "One row per SKU of an order: 订单导出.",
     defines="order",
+    # No key: a gift may be a row of the same SKU beside the one that was bought.
 )

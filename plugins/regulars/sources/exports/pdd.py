@@ -64,4 +64,5 @@ ORDERS = PayloadModel(
     ),
     "One row per order, which is one line: 订单导出.",
     defines="order",
+    key=("order_id",),
 )

@@ -104,6 +104,7 @@ ORDERS = PayloadModel(
     ),
     "One row per order: 订单报表, ExportOrderList.",
     defines="order",
+    key=("order_id",),
 )
 
 ORDER_DETAILS = PayloadModel(
@@ -136,6 +137,7 @@ ORDER_DETAILS = PayloadModel(
         column("carrier", "text", "物流公司"),
     ),
     "One row per line of an order: 宝贝报表, ExportOrderDetailList.",
+    # No key: older layouts have no number of a line.
 )
 
 REFUNDS = PayloadModel(
@@ -185,4 +187,5 @@ REFUNDS = PayloadModel(
         person("seller_phone", "phone", "卖家手机"),
     ),
     "One row per refund: the refund export.",
+    # No key: older layouts have no number of a refund.
 )

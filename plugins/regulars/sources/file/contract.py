@@ -384,8 +384,7 @@ _STREAMS: dict[str, tuple[str, tuple[Field, ...]]] = {
     ),
 }
 
-# What the versions of one record share. Averages of an industry, rows of a buyer's arms and tags
-# are few; they keep all that was delivered.
+# What the versions of one record share.
 _KEYS: dict[str, tuple[str, ...]] = {
     "orders": ("order_id",),
     "order_lines": ("order_id", "line_no"),
@@ -406,6 +405,9 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "traffic": ("date", "channel"),
     "platform_totals": ("date",),
     "business_daily": ("date",),
+    "industry_daily": ("date", "category", "figure"),
+    "campaign_arms": ("campaign_id", "buyer_id"),
+    "tags": ("buyer_id", "tag"),
 }
 _AGES = {"modified_at", "exported_at"}
 

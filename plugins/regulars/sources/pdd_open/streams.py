@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import orjson
+
 from regulars.errors import SchemaChanged, SourceUnavailable
 from regulars.records import RawRecord, Window
 from regulars.sources.paging import Item, Page, PageRead, UnreadablePage, walk_backwards
@@ -163,7 +165,16 @@ class _WindowReader:
         if isinstance(record, dict) and record.get(self._stream.record_id) is not None:
             stream = self._stream
             known = str(record[stream.record_id]), str(record.get(stream.modified))
-            return (*known, repr(record))
+            return (*known, _content(record))
+        return repr(record)
+
+
+def _content(record: dict[str, Any]) -> object:
+    """The record's content in one value that equals another's only for equal content."""
+    try:
+        # A tenth of the time of what Python says of it.
+        return orjson.dumps(record)
+    except TypeError:  # half a surrogate pair, or a number beyond 64 bits
         return repr(record)
 
 

@@ -39,6 +39,9 @@ DEPTH_DAYS_WITHOUT_SCOPE = 59
 """The same for planning, less a day for the time that passes until a window is asked."""
 
 
+_PLAIN_LISTS = ("transactions", "fulfillments")
+
+
 def open_api(credentials: Credentials, clock: Clock, shop: Shop) -> "ShopifyAdmin":
     """The shop at the platform.
 
@@ -136,6 +139,9 @@ class ShopifyAdmin:
 
     def _bulk_orders(self, window: Window, span: BulkSpan) -> Iterator[RawRecord]:
         for node in span.nodes(window):
+            if any(len(node.get(name) or ()) >= queries.LONGEST_LIST for name in _PLAIN_LISTS):
+                yield from self._orders.by_id([node["id"]])
+                continue
             node["lineItems"] = {"nodes": node.pop("nodes")}
             yield RawRecord(flat_order(node), f"bulk order {number_of(node['id'])}")
         # Whether a file holds what moved while it was written is not documented.

@@ -62,6 +62,8 @@ class Found:
     gid: str
     node: dict[str, Any] | None
     defect: str | None = None
+    is_final: bool = False
+    """Asking again would find the same defect."""
 
 
 class NodeReader:
@@ -183,6 +185,78 @@ class ListReader:
             return found
 
 
+class TooLong(Exception):
+    """A list without a cursor holds more than can be asked for at once; ``reason`` says which."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PlainListReader:
+    """Reads a list of an order that has no cursor: asks for ever more until less than that comes.
+
+    How much may be asked for is not documented, so what the cost of a query allows is tried. When
+    that is refused, or brings no more than before, the list counts as not whole.
+    """
+
+    def __init__(self, client: ShopifyClient, query: str, name: str, first_size: int) -> None:
+        self._client = client
+        self._query = query
+        self._name = name
+        self._first_size = first_size
+
+    def read(self, gid: str, updated_at: str | None = None) -> tuple[list[dict[str, Any]], bool]:
+        """The list's elements, and whether they are all.
+
+        Args:
+            gid: the order's id.
+            updated_at: the version that is read; None for any.
+
+        Raises:
+            Moved: the order was updated in the meantime, or is gone.
+            SourceError: see :meth:`ShopifyClient.call`.
+        """
+        got: list[dict[str, Any]] | None = None
+        first = Batch(self._first_size)
+        size = first.size
+        while True:
+            try:
+                answer = self._client.call(self._query, {"id": gid, "first": size}, size=size)
+            except (TooExpensive, SchemaChanged) as refused:
+                if got is not None:
+                    return got, False
+                if isinstance(refused, SchemaChanged):
+                    raise
+                first.shrink(size, self._query)
+                size = first.size
+                continue
+            order = answer.get("order")
+            if order is None or updated_at not in (None, order["updatedAt"]):
+                raise Moved
+            before, got = got, order[self._name]
+            if before is not None and len(got) <= len(before):
+                return got, False
+            if len(got) < size:
+                return got, True
+            cost = self._client.last_cost(self._query, size)
+            larger = min(2 * size, int(_BUDGET * size / cost)) if cost else 2 * size
+            if larger <= size:
+                return got, False
+            size = larger
+
+    def complete(self, node: dict[str, Any]) -> None:
+        """Read the list into ``node``.
+
+        Raises:
+            TooLong: it is longer than can be asked for.
+            Moved, SourceError: see :meth:`read`.
+        """
+        node[self._name], is_whole = self.read(node["id"], node["updatedAt"])
+        if not is_whole:
+            raise TooLong(f"{len(node[self._name])} {self._name} or more: not all listed")
+
+
 def settled(
     found: Found, complete: Callable[[dict[str, Any]], None], again: Callable[[str], Found]
 ) -> Found:
@@ -194,6 +268,8 @@ def settled(
             complete(found.node)
         except Moved:
             found = again(found.gid)
+        except TooLong as long:
+            return Found(found.gid, None, long.reason, is_final=True)
         except SourceUnavailable as error:
             return Found(found.gid, None, f"could not be read: {error.what}")
         else:

@@ -12,7 +12,7 @@ INLINE_LINES = 10
 INLINE_LIST = 5
 """Transactions and fulfillments of an order that come with it."""
 LONGEST_LIST = 250
-"""The most elements that are asked for of a list that cannot be paged."""
+"""Elements that are asked for first of a list that cannot be paged."""
 
 _TRANSACTION = f"{{ id kind status gateway processedAt amountSet {_MONEY} }}"
 _FULFILLMENT = "{ id status displayStatus createdAt deliveredAt }"
@@ -107,20 +107,26 @@ query ReadLines($id: ID!, $first: Int!, $after: String) {{
 """
 
 READ_TRANSACTIONS = f"""
-query ReadTransactions($id: ID!) {{
-    order(id: $id) {{ updatedAt transactions(first: {LONGEST_LIST}) {_TRANSACTION} }}
+query ReadTransactions($id: ID!, $first: Int!) {{
+    order(id: $id) {{ updatedAt transactions(first: $first) {_TRANSACTION} }}
 }}
 """
 
 READ_FULFILLMENTS = f"""
-query ReadFulfillments($id: ID!) {{
-    order(id: $id) {{ updatedAt fulfillments(first: {LONGEST_LIST}) {_FULFILLMENT} }}
+query ReadFulfillments($id: ID!, $first: Int!) {{
+    order(id: $id) {{ updatedAt fulfillments(first: $first) {_FULFILLMENT} }}
 }}
 """
 
 READ_REFUND_IDS = """
 query ReadRefundIds($ids: [ID!]!, $refunds: Int!) {
     nodes(ids: $ids) { ... on Order { id refunds(first: $refunds) { id } } }
+}
+"""
+
+READ_ALL_REFUND_IDS = """
+query ReadAllRefundIds($id: ID!, $first: Int!) {
+    order(id: $id) { updatedAt refunds(first: $first) { id } }
 }
 """
 

@@ -8,7 +8,7 @@ whatever happens to a refund updates its order.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from regulars.errors import SchemaChanged
+from regulars.errors import SchemaChanged, SourceUnavailable
 from regulars.records import RawRecord, Window
 from regulars.sources.shopify_admin import queries
 from regulars.sources.shopify_admin.client import ShopifyClient, TooExpensive
@@ -20,6 +20,7 @@ from regulars.sources.shopify_admin.nodes import (
     ListReader,
     Moved,
     NodeReader,
+    PlainListReader,
     settled,
 )
 
@@ -36,6 +37,13 @@ class OrderStream:
         self._client = client
         self._orders = NodeReader(client, queries.READ_ORDERS, FIRST_ORDERS)
         self._lines = ListReader(client, queries.READ_LINES, "order", "lineItems", FIRST_LINES)
+        self._plain = {
+            name: PlainListReader(client, query, name, queries.LONGEST_LIST)
+            for name, query in (
+                ("transactions", queries.READ_TRANSACTIONS),
+                ("fulfillments", queries.READ_FULFILLMENTS),
+            )
+        }
 
     def window(self, window: Window) -> Iterator[RawRecord]:
         """Every order updated within ``window``.
@@ -56,15 +64,9 @@ class OrderStream:
 
     def _complete(self, node: dict[str, Any]) -> None:
         self._lines.complete(node)
-        for name, query in (
-            ("transactions", queries.READ_TRANSACTIONS),
-            ("fulfillments", queries.READ_FULFILLMENTS),
-        ):
+        for name, rest in self._plain.items():
             if len(node[name]) >= queries.INLINE_LIST:
-                found = self._client.call(query, {"id": node["id"]}).get("order") or {}
-                if found.get("updatedAt") != node["updatedAt"]:
-                    raise Moved
-                node[name] = found[name]
+                rest.complete(node)
 
 
 class RefundStream:
@@ -75,7 +77,9 @@ class RefundStream:
         self._few = NodeReader(
             client, queries.READ_REFUND_IDS, FIRST_REFUND_LISTS, refunds=_FEW_REFUNDS
         )
-        self._many = NodeReader(client, queries.READ_REFUND_IDS, 1, refunds=queries.LONGEST_LIST)
+        self._many = PlainListReader(
+            client, queries.READ_ALL_REFUND_IDS, "refunds", queries.LONGEST_LIST
+        )
         self._refunds = NodeReader(client, queries.READ_REFUNDS, FIRST_REFUNDS)
         lines = (queries.READ_REFUND_LINES, "refund", "refundLineItems")
         payments = (queries.READ_REFUND_TRANSACTIONS, "refund", "transactions")
@@ -98,24 +102,27 @@ class RefundStream:
 
     def _ids(self, gids: Iterable[str], defects: list[RawRecord]) -> Iterator[str]:
         for found in self._few.read(gids):
-            if len(_refund_ids(found)) >= _FEW_REFUNDS:
-                (found,) = self._many.read([found.gid])
-            ids = _refund_ids(found)
-            if found.defect or len(ids) >= queries.LONGEST_LIST:
+            refunds, defect, is_final = (found.node or {}).get("refunds") or [], found.defect, False
+            if len(refunds) >= _FEW_REFUNDS:
+                refunds, defect, is_final = self._all(found.gid)
+            if defect is not None:
                 number = number_of(found.gid)
                 position = f"refunds of order {number}"
-                # The platform's list of refunds has no cursor: asking again would find no more.
-                full = f"{queries.LONGEST_LIST} refunds or more: not all listed"
-                defects.append(
-                    RawRecord(
-                        {"order_id": number},
-                        position,
-                        found.defect or full,
-                        is_final=found.defect is None,
-                        key=position,
-                    )
-                )
-            yield from ids
+                lost = {"order_id": number}
+                defects.append(RawRecord(lost, position, defect, is_final=is_final, key=position))
+            yield from (refund["id"] for refund in refunds)
+
+    def _all(self, gid: str) -> tuple[list[dict[str, Any]], str | None, bool]:
+        """An order's refunds, what is wrong with them, and whether that stays so."""
+        try:
+            refunds, is_whole = self._many.read(gid)
+        except Moved:  # deleted: without a version that is all that it can be
+            return [], None, False
+        except SourceUnavailable as error:
+            return [], f"could not be read: {error.what}", False
+        # Without a cursor, asking again would find no more.
+        full = None if is_whole else f"{len(refunds)} refunds or more: not all listed"
+        return refunds, full, not is_whole
 
     def by_id(self, gids: Iterable[str]) -> Iterator[RawRecord]:
         """The refunds with these ids."""
@@ -159,13 +166,9 @@ class ListPage:
             ) from None
 
 
-def _refund_ids(found: Found) -> list[str]:
-    return [refund["id"] for refund in (found.node or {}).get("refunds") or []]
-
-
 def _record(found: Found, kind: str, flat: Any) -> Iterator[RawRecord]:
     position = f"{kind} {number_of(found.gid)}"
     if found.defect is not None:
-        yield RawRecord({}, position, found.defect, key=position)
+        yield RawRecord({}, position, found.defect, is_final=found.is_final, key=position)
     elif found.node is not None:
         yield RawRecord(flat(found.node), position)
