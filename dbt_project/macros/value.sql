@@ -7,43 +7,30 @@
     )
 {%- endmacro %}
 
-{#- BG/NBD (Fader, Hardie and Lee 2005): probability that a member with ``x`` repeat order days, the
-    last ``recency`` days after the first and now ``age`` days after it, has not left for good.
-    ``model`` is an alias with columns r, alpha_days, a and b. -#}
-{% macro alive_probability(x, recency, age, model) -%}
-    case
-        when {{ x }} = 0 then 1e0
-        else 1e0 / nullif(
-            1e0 + {{ model }}.a / nullif({{ model }}.b + {{ x }} - 1, 0) * exp(
-                ({{ model }}.r + {{ x }})
-                * (ln({{ model }}.alpha_days + {{ age }}) - ln({{ model }}.alpha_days + {{ recency }}))
-            ), 0
-        )
-    end
-{%- endmacro %}
-
-{#- Probability that no order follows within ``days``: gone already, or still there and silent. Given
-    that the member is there, its rate is Gamma(r + x, alpha + age) and the wait for the next order
-    Pareto. -#}
-{% macro no_order_probability(alive, x, age, days, model) -%}
-    1e0 - ({{ alive }}) * (
-        1e0 - exp(
-            -({{ model }}.r + {{ x }})
-            * (ln({{ model }}.alpha_days + {{ age }} + {{ days }}) - ln({{ model }}.alpha_days + {{ age }}))
-        )
+{#- BG/NBD (Fader, Hardie and Lee 2005): probability that a member with x repeat order days, the
+    last ``recency`` days after the first, has not left for good. What members of its kind share is
+    computed once for all of them: ``kind`` is an alias with columns alpha_days, rate_shape (r + x),
+    log_age (ln(alpha + T)) and odds_factor (a / (b + x - 1), 0 for x = 0). -#}
+{% macro alive_probability(recency, kind) -%}
+    1e0 / nullif(
+        1e0 + {{ kind }}.odds_factor * exp(
+            {{ kind }}.rate_shape * ({{ kind }}.log_age - ln({{ kind }}.alpha_days + {{ recency }}))
+        ), 0
     )
 {%- endmacro %}
 
-{#- Gamma-Gamma (Fader and Hardie 2013): expected value of an order day, given ``x`` repeat order
-    days that brought ``amount`` in all; the population's mean where x = 0. -#}
-{% macro expected_order_value(x, amount, model) -%}
-    {{ model }}.spend_p * ({{ model }}.spend_v + {{ amount }})
-    / nullif({{ model }}.spend_p * {{ x }} + {{ model }}.spend_q - 1, 0)
+{#- Probability that a member that is still there orders within ``days``: its rate is
+    Gamma(r + x, alpha + T), so its wait is Pareto. Columns as above. -#}
+{% macro order_probability(days, kind) -%}
+    1e0 - exp(
+        {{ kind }}.rate_shape
+        * ({{ kind }}.log_age - ln({{ kind }}.alpha_days + {{ kind }}.age_days + {{ days }}))
+    )
 {%- endmacro %}
 
 {#- The Gauss hypergeometric series behind the expected number of orders, by Horner's rule: the sum
     of ``terms`` terms from number ``k`` on, relative to that term. The factor from one term to the
-    next is (A + k) (B + k) z / ((C + k) (k + 1)). -#}
+    next is (A + k) (B + k) z / ((C + k) (k + 1)); as C > -1, its divisor is never 0. -#}
 {% macro series_sum(k, terms) -%}
     {%- for step in range(terms - 1) -%}
         (1e0 + {{ series_factor(k ~ ' + ' ~ step) }} *
@@ -58,7 +45,7 @@
 {%- endmacro %}
 
 {% macro series_factor(k) -%}
-    (a_term + {{ k }}) * (b_term + {{ k }}) / nullif((c_term + {{ k }}) * ({{ k }} + 1), 0) * z
+    (a_term + ({{ k }})) * (b_term + ({{ k }})) / ((c_term + ({{ k }})) * ({{ k }} + 1)) * z
 {%- endmacro %}
 
 {#- Bucket of repeat order days, the last one open. -#}

@@ -48,7 +48,7 @@ def test_the_spend_model_of_cdnow_is_the_published_one() -> None:
 
 def test_every_customer_of_cdnow_is_predicted_as_published(purchases: PurchaseModel) -> None:
     expected = list(read_expected().values())
-    rows = [cell for cell in cdnow_standings()]
+    rows = list(cdnow_standings())
     alone = [order_cells([row]) for row in rows]
     alive = [float(alive_probability(purchases, cell)[0]) for cell in alone]
     orders = [float(expected_orders(purchases, cell, HORIZON_DAYS)[0]) for cell in alone]

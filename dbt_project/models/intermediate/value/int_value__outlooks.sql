@@ -12,7 +12,7 @@
     until the rest is bound to be below 1e-10 orders. -#}
 {{ config(materialized='view') }}
 
-{%- set terms = 32 %}
+{%- set terms = 16 %}
 
 with recursive models as (
     select *
@@ -40,31 +40,33 @@ periods as (
         {{ value_parameter('clv_discount_rate', 'double') }} as discount_rate
 ),
 
--- What a month's end is worth: it ends one month, discounted as such, and begins the next.
+-- What a period's end is worth: it ends one period, discounted as such, and begins the next.
 horizons as (
     select
-        cast(ends.step as integer) as step,
-        ends.step * periods.period_days as horizon_days,
-        power(1e0 + periods.discount_rate, -ends.step)
-        - case
-            when ends.step < periods.period_count
-                then power(1e0 + periods.discount_rate, -ends.step - 1)
-            else 0e0
-        end as discount_weight
-    from periods
-    cross join ({{ numbers_to('(select count_of.period_count from periods as count_of)') }}) as ends
-    union all
-    select
-        -days.horizon_days as step,
-        cast(days.horizon_days as double) as horizon_days,
-        0e0 as discount_weight
+        horizon_days,
+        max(discount_weight) as discount_weight
     from (
-        select 30 as horizon_days
+        select
+            ends.step * periods.period_days as horizon_days,
+            power(1e0 + periods.discount_rate, -ends.step)
+            - case
+                when ends.step < periods.period_count
+                    then power(1e0 + periods.discount_rate, -ends.step - 1)
+                else 0e0
+            end as discount_weight
+        from periods
+        cross join (
+            {{ numbers_to('(select count_of.period_count from periods as count_of)') }}
+        ) as ends
         union all
-        select 90 as horizon_days
-        union all
-        select 365 as horizon_days
-    ) as days
+        {%- for days in [30, 90, 365] %}
+        select
+            {{ days }}e0 as horizon_days,
+            0e0 as discount_weight
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
+    ) as ends
+    group by horizon_days
 ),
 
 asked as (
@@ -73,7 +75,8 @@ asked as (
         members.currency,
         members.repeat_day_count,
         members.age_days,
-        horizons.step,
+        horizons.horizon_days,
+        horizons.discount_weight,
         models.a + models.b - 1 - models.r as a_term,
         models.a - 1 as b_term,
         models.a + models.b + members.repeat_day_count - 1 as c_term,
@@ -93,7 +96,8 @@ series as (
         currency,
         repeat_day_count,
         age_days,
-        step,
+        horizon_days,
+        discount_weight,
         a_term,
         b_term,
         c_term,
@@ -108,7 +112,8 @@ series as (
         currency,
         repeat_day_count,
         age_days,
-        step,
+        horizon_days,
+        discount_weight,
         a_term,
         b_term,
         c_term,
@@ -126,7 +131,8 @@ expected as (
         currency,
         repeat_day_count,
         age_days,
-        step,
+        horizon_days,
+        discount_weight,
         c_term * case
             when abs(b_term * ln(1e0 - z)) < 1e-4
                 then
@@ -143,20 +149,13 @@ expected as (
 
 -- A sum over doubles depends on their order, one over decimals does not.
 select
-    expected.brand,
-    expected.currency,
-    expected.repeat_day_count,
-    expected.age_days,
-    max(expected.expected_orders) filter (where expected.step = -30) as expected_orders_30d,
-    max(expected.expected_orders) filter (where expected.step = -90) as expected_orders_90d,
-    max(expected.expected_orders) filter (where expected.step = -365) as expected_orders_365d,
-    sum(cast(expected.expected_orders * horizons.discount_weight as decimal(38, 15)))
-        as discounted_orders
+    brand,
+    currency,
+    repeat_day_count,
+    age_days,
+    max(expected_orders) filter (where horizon_days = 30) as expected_orders_30d,
+    max(expected_orders) filter (where horizon_days = 90) as expected_orders_90d,
+    max(expected_orders) filter (where horizon_days = 365) as expected_orders_365d,
+    sum(cast(expected_orders * discount_weight as decimal(38, 15))) as discounted_orders
 from expected
-inner join horizons
-    on expected.step = horizons.step
-group by
-    expected.brand,
-    expected.currency,
-    expected.repeat_day_count,
-    expected.age_days
+group by brand, currency, repeat_day_count, age_days

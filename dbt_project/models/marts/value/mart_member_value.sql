@@ -5,15 +5,24 @@ with run as (
     select * from {{ source('ops', 'run') }}
 ),
 
+-- Members of one brand and currency who came back as often and first ordered on the same day: all
+-- that they share is worked out once.
 members as (
     select
-        purchases.*,
-        {{ days_between('purchases.first_order_date', 'purchases.last_order_date') }} as recency_days,
+        purchases.brand,
+        purchases.currency,
+        purchases.repeat_day_count,
+        purchases.first_order_date,
         {{ days_between('purchases.first_order_date', 'run.as_of_date') }} as age_days,
-        {{ days_between('purchases.last_order_date', 'run.as_of_date') }} as silent_days,
         {{ frequency_bucket('purchases.repeat_day_count') }} as frequency_bucket
     from {{ ref('int_value__purchases') }} as purchases
     cross join run
+    group by
+        purchases.brand,
+        purchases.currency,
+        purchases.repeat_day_count,
+        purchases.first_order_date,
+        age_days
 ),
 
 models as (
@@ -114,42 +123,39 @@ periods as (
         {{ value_parameter('max_overdue_ratio', 'double') }} as max_overdue_ratio
 ),
 
-predicted as (
+bases as (
     select
-        members.member_key,
-        members.brand,
-        members.currency,
-        members.repeat_day_count,
-        members.last_order_date,
-        members.silent_days,
-        members.net_amount,
+        members.*,
         models.version,
+        models.alpha_days,
+        models.r + members.repeat_day_count as rate_shape,
+        case
+            when members.repeat_day_count = 0 then 0e0
+            else models.a / nullif(models.b + members.repeat_day_count - 1, 0)
+        end as odds_factor,
+        ln(models.alpha_days + members.age_days) as log_age,
+        models.spend_p,
+        models.spend_q,
+        models.spend_v,
+        models.mean_order_value,
+        coalesce(models.cycle_days, periods.cycle_fallback_days) as cycle_days,
+        case
+            when models.version is null then 'not_fitted'
+            else models.reason
+        end as reason,
         case
             when models.readiness = 'ready' then 'model'
             when cohort_outlooks.frequency_bucket is not null then 'cohort'
         end as basis,
-        case
-            when models.version is null then 'not_fitted'
-            when models.readiness <> 'ready' then models.reason
-        end as reason,
         case
             when models.readiness = 'ready' and models.spend_reason is null then 'model'
             when models.version is not null then 'cohort'
         end as value_basis,
         case
             when models.version is null then 'not_fitted'
-            when models.readiness <> 'ready' then models.reason
-            else models.spend_reason
+            when models.readiness = 'ready' then models.spend_reason
+            else models.reason
         end as value_reason,
-        case
-            when models.readiness = 'ready'
-                then {{ alive_probability(
-                    'members.repeat_day_count', 'members.recency_days', 'members.age_days', 'models'
-                ) }}
-        end as alive_probability,
-        members.age_days,
-        models.r,
-        models.alpha_days,
         outlooks.expected_orders_30d as alive_orders_30d,
         outlooks.expected_orders_90d as alive_orders_90d,
         outlooks.expected_orders_365d as alive_orders_365d,
@@ -158,23 +164,13 @@ predicted as (
         cohort_outlooks.expected_orders_90d as cohort_orders_90d,
         cohort_outlooks.expected_orders_365d as cohort_orders_365d,
         cohort_outlooks.no_order_90d_probability as cohort_no_order_90d_probability,
-        case
-            when models.readiness = 'ready' and models.spend_reason is null
-                then {{ expected_order_value(
-                    'members.repeat_day_count', 'cast(members.repeat_net_amount as double)', 'models'
-                ) }}
-            else models.mean_order_value
-        end as order_value,
         coalesce(own_costs.kept_rate, brand_costs.kept_rate, all_costs.kept_rate) as kept_rate,
-        (
-            members.recency_days
-            + periods.prior_gaps * coalesce(models.cycle_days, periods.cycle_fallback_days)
-        ) / nullif(members.repeat_day_count + periods.prior_gaps, 0) as gap_days,
-        periods.horizon_days,
         periods.horizon_years,
         periods.period_count,
         periods.discount_rate,
-        periods.max_overdue_ratio
+        periods.prior_gaps,
+        periods.max_overdue_ratio,
+        cast(periods.horizon_days as integer) as clv_horizon_days
     from members
     cross join periods
     left join models
@@ -206,75 +202,135 @@ predicted as (
             and all_costs.currency = '*'
 ),
 
--- Nobody can watch a young shop's members for a year: what a cohort spends within the horizon is
--- known where the horizon of 365 days is, and discounted as if it came half-way.
-outlook as (
+-- Of a member that is there; of a member of the cohort, gone or not, where there is no model. Nobody
+-- can watch a young shop's members for a year: what a cohort spends within the horizon is known
+-- where its year is, and discounted as if it came half-way.
+kinds as (
     select
-        predicted.*,
+        bases.*,
         case
-            when basis = 'model' then alive_probability * alive_orders_30d
-            else cohort_orders_30d
-        end as expected_orders_30d,
+            when bases.basis = 'model' then bases.alive_orders_30d
+            else bases.cohort_orders_30d
+        end as orders_30d,
         case
-            when basis = 'model' then alive_probability * alive_orders_90d
-            else cohort_orders_90d
-        end as expected_orders_90d,
+            when bases.basis = 'model' then bases.alive_orders_90d
+            else bases.cohort_orders_90d
+        end as orders_90d,
         case
-            when basis = 'model' then alive_probability * alive_orders_365d
-            else cohort_orders_365d
-        end as expected_orders_365d,
+            when bases.basis = 'model' then bases.alive_orders_365d
+            else bases.cohort_orders_365d
+        end as orders_365d,
         case
-            when basis = 'model'
-                then {{ no_order_probability(
-                    'alive_probability', 'repeat_day_count', 'age_days', '90', 'predicted'
-                ) }}
-            else cohort_no_order_90d_probability
-        end as no_order_90d_probability,
-        case
-            when basis = 'model' then alive_probability * alive_discounted_orders
+            when bases.basis = 'model' then bases.alive_discounted_orders
             else
-                cohort_orders_365d * horizon_years
-                * power(1e0 + discount_rate, -0.5e0 * period_count)
+                bases.cohort_orders_365d * bases.horizon_years
+                * power(1e0 + bases.discount_rate, -0.5e0 * bases.period_count)
         end as discounted_orders,
-        cast(net_amount * kept_rate as decimal(18, 2)) as historic_clv_amount
-    from predicted
+        case
+            when bases.basis = 'model' then {{ order_probability(90, 'bases') }}
+            else 1e0 - bases.cohort_no_order_90d_probability
+        end as order_90d_probability,
+        -- Gamma-Gamma (Fader and Hardie 2013): p (v + x m) / (p x + q - 1), by what does not depend
+        -- on the member's money and what does.
+        case
+            when bases.value_basis = 'model'
+                then
+                    bases.spend_p * bases.spend_v
+                    / nullif(bases.spend_p * bases.repeat_day_count + bases.spend_q - 1, 0)
+            else bases.mean_order_value
+        end as value_base,
+        case
+            when bases.value_basis = 'model'
+                then
+                    bases.spend_p
+                    / nullif(bases.spend_p * bases.repeat_day_count + bases.spend_q - 1, 0)
+            else 0e0
+        end as value_slope
+    from bases
+),
+
+scored as (
+    select
+        purchases.member_key,
+        purchases.brand,
+        purchases.currency,
+        purchases.repeat_day_count,
+        purchases.last_order_date,
+        {{ days_between('purchases.last_order_date', 'run.as_of_date') }} as silent_days,
+        (
+            {{ days_between('purchases.first_order_date', 'purchases.last_order_date') }}
+            + kinds.prior_gaps * kinds.cycle_days
+        ) / nullif(purchases.repeat_day_count + kinds.prior_gaps, 0) as gap_days,
+        kinds.max_overdue_ratio,
+        kinds.version,
+        kinds.basis,
+        kinds.reason,
+        kinds.value_basis,
+        kinds.value_reason,
+        case
+            when kinds.basis = 'model'
+                then {{ alive_probability(
+                    days_between('purchases.first_order_date', 'purchases.last_order_date'), 'kinds'
+                ) }}
+        end as alive_probability,
+        kinds.order_90d_probability,
+        kinds.orders_30d,
+        kinds.orders_90d,
+        kinds.orders_365d,
+        kinds.discounted_orders,
+        kinds.value_base + kinds.value_slope * cast(purchases.repeat_net_amount as double)
+            as order_value,
+        kinds.kept_rate,
+        cast(purchases.net_amount * kinds.kept_rate as decimal(18, 2)) as historic_clv_amount,
+        kinds.clv_horizon_days,
+        kinds.discount_rate,
+        run.as_of_date
+    from {{ ref('int_value__purchases') }} as purchases
+    cross join run
+    inner join kinds
+        on
+            purchases.brand = kinds.brand
+            and purchases.currency = kinds.currency
+            and purchases.repeat_day_count = kinds.repeat_day_count
+            and purchases.first_order_date = kinds.first_order_date
 ),
 
 valued as (
     select
-        outlook.*,
+        *,
+        coalesce(alive_probability, 1e0) as presence,
         cast(
-            round(discounted_orders * order_value * cast(kept_rate as double), 2) as decimal(18, 2)
+            coalesce(alive_probability, 1e0) * discounted_orders * order_value
+            * cast(kept_rate as double)
+            as decimal(18, 2)
         ) as predicted_clv_amount
-    from outlook
+    from scored
 )
 
 select
-    valued.member_key,
-    valued.brand,
-    valued.currency,
-    run.as_of_date,
-    valued.repeat_day_count,
-    valued.version as model_version,
-    valued.basis as prediction_basis,
-    valued.reason,
-    cast(valued.alive_probability as decimal(9, 8)) as alive_probability,
-    cast(valued.no_order_90d_probability as decimal(9, 8)) as no_order_90d_probability,
-    cast(valued.expected_orders_30d as decimal(18, 8)) as expected_orders_30d,
-    cast(valued.expected_orders_90d as decimal(18, 8)) as expected_orders_90d,
-    cast(valued.expected_orders_365d as decimal(18, 8)) as expected_orders_365d,
+    member_key,
+    brand,
+    currency,
+    as_of_date,
+    repeat_day_count,
+    version as model_version,
+    basis as prediction_basis,
+    reason,
+    cast(alive_probability as decimal(9, 8)) as alive_probability,
+    cast(1e0 - presence * order_90d_probability as decimal(9, 8)) as no_order_90d_probability,
+    cast(presence * orders_30d as decimal(18, 8)) as expected_orders_30d,
+    cast(presence * orders_90d as decimal(18, 8)) as expected_orders_90d,
+    cast(presence * orders_365d as decimal(18, 8)) as expected_orders_365d,
     case
-        when valued.silent_days <= valued.max_overdue_ratio * valued.gap_days
-            then {{ add_days('valued.last_order_date', 'round(valued.gap_days)') }}
+        when silent_days <= max_overdue_ratio * gap_days
+            then {{ add_days('last_order_date', 'round(gap_days)') }}
     end as expected_next_order_date,
-    valued.value_basis,
-    valued.value_reason,
-    cast(valued.order_value as decimal(18, 8)) as expected_order_value,
-    valued.historic_clv_amount,
-    valued.predicted_clv_amount,
-    cast(valued.historic_clv_amount + valued.predicted_clv_amount as decimal(18, 2))
-        as total_clv_amount,
-    cast(valued.horizon_days as integer) as clv_horizon_days,
-    cast(valued.discount_rate as decimal(9, 6)) as clv_discount_rate
+    value_basis,
+    value_reason,
+    cast(order_value as decimal(18, 8)) as expected_order_value,
+    historic_clv_amount,
+    predicted_clv_amount,
+    cast(historic_clv_amount + predicted_clv_amount as decimal(18, 2)) as total_clv_amount,
+    clv_horizon_days,
+    cast(discount_rate as decimal(9, 6)) as clv_discount_rate
 from valued
-cross join run
