@@ -229,7 +229,7 @@ def test_incremental_models_never_go_by_a_high_water_mark(project: Project) -> N
 
 
 def test_every_subject_has_a_tag_to_be_run_by(project: Project) -> None:
-    subjects = {"core", "members", "campaigns", "activation"}
+    subjects = {"core", "members", "campaigns", "value", "activation"}
     for node in _models(project):
         assert len(subjects & set(node.tags)) == 1, f"{node.name}: {node.tags}"
 

@@ -44,6 +44,7 @@ from regulars.night.journal import write_entry
 from regulars.night.manifest import RunManifest, date_of, run_id_of
 from regulars.night.persons import follow_erased
 from regulars.night.tokens import RenewedTokens
+from regulars.night.value_models import STREAMS_OF_VALUE, record_due_models, sentence
 from regulars.progress import report
 from regulars.quality.gate import Verdict, validate_landing, validate_tables, write_report
 from regulars.queues import (
@@ -85,7 +86,8 @@ from regulars.warehouse.tables import create_tables, reshaped_tables
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "core": ("tag:core",),
     "members": ("tag:members",),
-    "campaigns": ("tag:campaigns",),
+    # The scores of value wait for the parameters, which are fitted on what members has built.
+    "campaigns": ("tag:campaigns", "tag:value"),
 }
 """dbt selection of each build step, in order."""
 
@@ -621,6 +623,8 @@ class Night:
                 # Until gate 2 has passed, nobody may take what is built now for good: should this
                 # night fail and its code be taken back, they are rebuilt all the same.
                 control.distrust(connection, stale if good else {*self.transformer.fingerprints()})
+                if subject == "campaigns":
+                    self._record_value_models(run_id, connection, entry)
             if subject == "members":
                 self._record_thresholds(run_id, stale)
             unfed = self.transformer.unfed_staging(pending, good)
@@ -659,7 +663,7 @@ class Night:
         self.build(run_id, "members")
 
     def build_campaigns(self, run_id: str) -> None:
-        """Sends and attribution."""
+        """Sends and attribution; what members are worth, by the parameters in force."""
         self.build(run_id, "campaigns")
 
     def _record_thresholds(self, run_id: str, stale: set[str]) -> None:
@@ -699,6 +703,27 @@ class Night:
             control.sync_state(connection, self.state, heads)
         if versions:
             report(f"recorded {len(versions)} RFM threshold versions")
+
+    def _record_value_models(self, run_id: str, connection: Any, entry: dict[str, Any]) -> None:
+        """Fit and record the value models that are due.
+
+        New versions enter the manifest's state heads: they are inputs of this night's scores.
+        """
+        if self._is_frozen(run_id):
+            return
+        manifest = self._manifest(run_id)
+        last = self.state.nights.last_completed_date()
+        versions = record_due_models(
+            connection, self.state, manifest.as_of_date, last, lambda line: report(f"  {line}")
+        )
+        if not versions:
+            return
+        entry["value_models"] = [sentence(version) for version in versions]
+        found = self.state.stream_heads()
+        heads = {**manifest.state_heads, **{name: found[name] for name in STREAMS_OF_VALUE}}
+        manifest = manifest.model_copy(update={"state_heads": heads})
+        manifests.freeze_manifest(self.settings, manifest, self.state.nights)
+        control.sync_state(connection, self.state, heads)
 
     def _next_thresholds(
         self, brand: str, cuts: list[dict[str, Any]], as_of_date: date

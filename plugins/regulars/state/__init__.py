@@ -14,6 +14,7 @@ from regulars.state.nights import Night, Watermark, run_id_of
 from regulars.state.proposals import Proposal, message_id_of
 from regulars.state.store import StateStore
 from regulars.state.streams import STREAMS
+from regulars.state.value_models import ValueCalibration, ValueModelVersion
 
 __all__ = [
     "ERASED",
@@ -32,6 +33,8 @@ __all__ = [
     "SentMessage",
     "StateStore",
     "ThresholdVersion",
+    "ValueCalibration",
+    "ValueModelVersion",
     "Watermark",
     "message_id_of",
     "run_id_of",

@@ -26,8 +26,9 @@ _APPEND_ONLY_1 = (
     "threshold_versions",
 )
 _APPEND_ONLY_2 = ("erasures", "tombstones", "erasure_audits", "batch_scrubs", "erased_digests")
+_APPEND_ONLY_VALUE = ("value_models", "value_calibrations")
 
-APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2)
+APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_VALUE)
 """Tables whose rows nobody may change or delete; triggers keep it so.
 
 One change is let through, and only the database knows how to make it: an erasure may take a person
@@ -268,6 +269,63 @@ _SCRUBBED_2: dict[str, tuple[tuple[str, ...], str]] = {
 """Columns that an erasure leaves as they are, and what it makes of the others."""
 
 
+_STEPS_SQL_VALUE = (
+    "insert into stream_heads (stream, head) values ('state__value_models', 0), "
+    "('state__value_calibrations', 0)",
+    """create table value_models (
+    seq bigint primary key,
+    brand text not null,
+    currency text not null,
+    version integer not null,
+    valid_from date not null,
+    readiness text not null check (readiness in ('ready', 'cohort', 'withheld', 'failed')),
+    reason text,
+    first_order_date date not null,
+    last_order_date date not null,
+    buyer_count bigint not null,
+    repeat_buyer_count bigint not null,
+    cell_count bigint not null,
+    mean_order_value double precision not null,
+    holdout_days integer not null,
+    cycle_days double precision,
+    cycle_gap_count bigint not null,
+    r double precision,
+    alpha_days double precision,
+    a double precision,
+    b double precision,
+    log_likelihood double precision,
+    is_at_bound boolean not null,
+    spend_p double precision,
+    spend_q double precision,
+    spend_v double precision,
+    spend_log_likelihood double precision,
+    spend_reason text,
+    value_correlation double precision,
+    brier_score double precision,
+    auc_rate double precision,
+    calibration_error_rate double precision,
+    check ((readiness = 'ready') = (reason is null)),
+    check (readiness <> 'ready'
+        or (r is not null and alpha_days is not null and a is not null and b is not null)),
+    unique (brand, currency, version))""",
+    """create table value_calibrations (
+    seq bigint primary key,
+    brand text not null,
+    currency text not null,
+    version integer not null,
+    horizon_days integer not null,
+    bucket_kind text not null check (bucket_kind in ('all', 'frequency', 'decile')),
+    bucket integer not null,
+    member_count bigint not null,
+    actual_order_count bigint not null,
+    actual_none_count bigint not null,
+    predicted_orders double precision,
+    predicted_nones double precision,
+    unique (brand, currency, version, horizon_days, bucket_kind, bucket),
+    foreign key (brand, currency, version) references value_models (brand, currency, version))""",
+)
+
+
 _SCRUBBED_3 = {
     table: ((*_SCRUBBED_2[table][0], "expires_at"), _SCRUBBED_2[table][1])
     for table in ("decisions", "deferrals")
@@ -371,6 +429,22 @@ STEPS: tuple[Step, ...] = (
         # The warehouse knows which night took in which batch: it can be rebuilt, so it is derived.
         name="no record of consumed batches",
         statements=("drop table consumed_batches",),
+    ),
+    Step(
+        version=5,
+        name="versions of the value models and their calibration tables",
+        statements=_STEPS_SQL_VALUE,
+        sqlite=tuple(
+            f"create trigger {table}_no_{verb} before {verb} on {table} "
+            f"begin select raise(abort, '{table} is append-only'); end"
+            for table in _APPEND_ONLY_VALUE
+            for verb in ("update", "delete")
+        ),
+        postgresql=tuple(
+            f"create trigger {table}_append_only before update or delete or truncate "
+            f"on {table} for each statement execute function regulars_append_only()"
+            for table in _APPEND_ONLY_VALUE
+        ),
     ),
 )
 

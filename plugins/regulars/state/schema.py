@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -225,6 +226,59 @@ threshold_versions = Table(
     Column("valid_from", Date, nullable=False),
     Column("customer_count", BigInteger, nullable=False),
     Column("brand", Text, nullable=False),
+)
+
+value_models = Table(
+    "value_models",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("brand", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("readiness", Text, nullable=False),
+    Column("reason", Text),
+    Column("first_order_date", Date, nullable=False),
+    Column("last_order_date", Date, nullable=False),
+    Column("buyer_count", BigInteger, nullable=False),
+    Column("repeat_buyer_count", BigInteger, nullable=False),
+    Column("cell_count", BigInteger, nullable=False),
+    Column("mean_order_value", Double, nullable=False),
+    Column("holdout_days", Integer, nullable=False),
+    Column("cycle_days", Double),
+    Column("cycle_gap_count", BigInteger, nullable=False),
+    Column("r", Double),
+    Column("alpha_days", Double),
+    Column("a", Double),
+    Column("b", Double),
+    Column("log_likelihood", Double),
+    Column("is_at_bound", Boolean, nullable=False),
+    Column("spend_p", Double),
+    Column("spend_q", Double),
+    Column("spend_v", Double),
+    Column("spend_log_likelihood", Double),
+    Column("spend_reason", Text),
+    Column("value_correlation", Double),
+    Column("brier_score", Double),
+    Column("auc_rate", Double),
+    Column("calibration_error_rate", Double),
+)
+
+value_calibrations = Table(
+    "value_calibrations",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("brand", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("horizon_days", Integer, nullable=False),
+    Column("bucket_kind", Text, nullable=False),
+    Column("bucket", Integer, nullable=False),
+    Column("member_count", BigInteger, nullable=False),
+    Column("actual_order_count", BigInteger, nullable=False),
+    Column("actual_none_count", BigInteger, nullable=False),
+    Column("predicted_orders", Double),
+    Column("predicted_nones", Double),
 )
 
 facts = Table(

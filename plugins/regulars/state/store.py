@@ -13,6 +13,7 @@ from regulars.state.lease import RunLease
 from regulars.state.migrations import migrate
 from regulars.state.nights import Nights, Watermarks
 from regulars.state.streams import iter_rows, read_heads
+from regulars.state.value_models import ValueModels
 
 
 def _machine_now() -> datetime:
@@ -32,6 +33,7 @@ class StateStore:
         consent: refusals and consents.
         erasures: who was erased, as keys that name nobody.
         thresholds: versions of cut points.
+        value_models: versions of the value models' parameters.
         facts: small named JSON values.
 
     Args:
@@ -54,6 +56,7 @@ class StateStore:
         self.consent = ConsentLedger(self._database)
         self.erasures = Erasures(self._database, clock)
         self.thresholds = Thresholds(self._database)
+        self.value_models = ValueModels(self._database)
         self.facts = Facts(self._database, clock)
 
     def commit_decisions(

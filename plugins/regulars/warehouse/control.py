@@ -165,6 +165,14 @@ def write_sending_hours(connection: duckdb.DuckDBPyConnection, hours: Mapping[st
     _replace(connection, "sending_hours", [dict(hours)])
 
 
+def read_columns(
+    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """Columns of ``query`` as NumPy arrays by name, rows in the query's order."""
+    columns: dict[str, Any] = connection.execute(query, list(values)).fetchnumpy()
+    return columns
+
+
 def _replace(
     connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]
 ) -> None:
