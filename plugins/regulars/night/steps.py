@@ -39,7 +39,7 @@ from regulars.landing.quarantine import refused_count
 from regulars.night import calendar
 from regulars.night import manifest as manifests
 from regulars.night.completeness import Plan, plan_windows
-from regulars.night.inbox import land_inbox
+from regulars.night.inbox import files_refused_before, land_inbox
 from regulars.night.journal import write_entry
 from regulars.night.manifest import RunManifest, date_of, run_id_of
 from regulars.night.persons import follow_erased
@@ -322,7 +322,14 @@ class Night:
         """
         found = self.shops.shop(shop)
         with self._step(run_id, "extract_shop", shop=shop) as entry, self._vault() as vault:
+            day = date_of(run_id)
+            before = set(files_refused_before(self.settings, found, run_id, day))
             result = self._land_files(run_id, found, vault)
+            # Delivered again, it may have landed by now.
+            missing = files_refused_before(self.settings, found, run_id, day) if before else []
+            entry["findings"] = [line for line in missing if line in before]
+            for line in entry["findings"]:
+                report(f"  {line}")
             try:
                 if found.source != "file":
                     result = self._land_streams(run_id, found, vault, result)
