@@ -10,6 +10,7 @@ from regulars.credentials import Credentials
 from regulars.errors import ErasureError, LeaseHeld, NightError
 from regulars.night import replay
 from regulars.night.erasure import Eraser, Given
+from regulars.night.requests import erase_by_file
 from regulars.settings import Settings
 from regulars.state import StateStore
 from regulars.state.lease import ERASING
@@ -51,6 +52,22 @@ def test_an_erasure_waits_for_its_turn_and_names_who_replays(settings, name) -> 
             assert eraser.state.lease.current() is None, "nights go on"
     with pytest.raises(ErasureError, match="nobody is known"):
         eraser.erase(NOBODY, request="T-1", confirm=lambda _: True)
+
+
+def test_a_request_stays_while_somebody_replays_and_goes_when_nobody_does(settings) -> None:
+    settings.requests_dir.mkdir(parents=True)
+    path = settings.requests_dir / "one.yml"
+    path.write_text(f"request: T-1\ncustomer_key: [{UUID(int=1)}]\n", encoding="utf-8")
+    at_work = settings.data_dir / "replay" / "restated-20171001"
+    with (
+        warehouse_lock(at_work, holder="a replay", wait_seconds=0.0),
+        pytest.raises(LeaseHeld),
+    ):
+        erase_by_file(eraser_at(settings), settings, path.name)
+    assert path.exists()
+    with pytest.raises(ErasureError, match="nobody is known"):
+        erase_by_file(eraser_at(settings), settings, path.name)
+    assert not path.exists()
 
 
 def test_nothing_is_restated_while_somebody_is_erased(settings, monkeypatch) -> None:
