@@ -132,7 +132,7 @@ def connection_of(source: str, url: str) -> Credentials:
     if source == "shopify_admin":
         extra["shop_domain"] = "bench.myshopify.com"
     if source == "doudian_open":
-        extra["refresh_token"] = "unused"  # noqa: S105
+        extra["refresh_token"] = "unused"  # noqa: S105 - nothing is refreshed here
     return Credentials(
         "bench", f"{url}{PATHS.get(source, '')}", ACCESS["KEY"], ACCESS["SECRET"], extra
     )
@@ -161,11 +161,11 @@ def land_lists(source: str, url: str, folder: Path) -> dict[str, float]:
             return result
 
         land(LAST)  # warms both sides up
-        httpx.Client.send = noted  # type: ignore[method-assign]
+        httpx.Client.send = noted  # type: ignore[method-assign] # every request is noted
         began, cpu = time.perf_counter(), time.process_time()
         result = land(FIRST)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-        httpx.Client.send = send  # type: ignore[method-assign]
+        httpx.Client.send = send  # type: ignore[method-assign] # as it was
     return {
         "orders": sum(batch.record_count for batch in result),
         "quarantined": sum(batch.quarantined_count for batch in result),

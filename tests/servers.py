@@ -45,9 +45,11 @@ def postgresql_database() -> Iterator[str]:
     name = f"regulars_test_{uuid4().hex[:12]}"
     with psycopg.connect(POSTGRESQL_URL, autocommit=True) as connection:
         connection.execute(f"create database {name}")
-    yield urlsplit(POSTGRESQL_URL)._replace(path=f"/{name}").geturl()
-    with psycopg.connect(POSTGRESQL_URL, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
+    try:
+        yield urlsplit(POSTGRESQL_URL)._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(POSTGRESQL_URL, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture(scope="session")
@@ -75,9 +77,11 @@ def rabbitmq_channel() -> Iterator[str]:
     """A channel name whose queue ``regulars.<name>`` is new; it is deleted afterwards."""
     _require("RabbitMQ", RABBITMQ_URL)
     name = f"test_{uuid4().hex[:12]}"
-    yield name
-    with Connection(RABBITMQ_URL) as connection:
-        connection.default_channel.queue_delete(f"regulars.{name}")
+    try:
+        yield name
+    finally:
+        with Connection(RABBITMQ_URL) as connection:
+            connection.default_channel.queue_delete(f"regulars.{name}")
 
 
 @pytest.fixture
@@ -86,8 +90,10 @@ def redis_url() -> Iterator[str]:
     _require("Redis", REDIS_URL)
     with Redis.from_url(REDIS_URL) as client:
         client.flushdb()
-        yield REDIS_URL
-        client.flushdb()
+        try:
+            yield REDIS_URL
+        finally:
+            client.flushdb()
 
 
 @pytest.fixture
@@ -113,6 +119,8 @@ def new_push_database() -> Iterator[PushDatabase]:
         user=parts.username or "root",
         password=unquote(parts.password or ""),
     )
-    database.create()
-    yield database
-    database.drop()
+    try:
+        database.create()
+        yield database
+    finally:
+        database.drop()

@@ -21,6 +21,17 @@
     end
 {%- endmacro %}
 
+{#- List price of what a row bought, of its price per piece and its pieces. -#}
+{% macro listed_amount(price='price', quantity='quantity') -%}
+    cast({{ parse_amount(price) }} * {{ parse_quantity(quantity) }} as decimal(18, 2))
+{%- endmacro %}
+
+{#- The postage that was paid. Discounts that exceed the goods have paid for postage: no line has
+    been paid less than nothing. -#}
+{% macro paid_postage(shipping, paid) -%}
+    least(coalesce({{ shipping }}, 0), {{ paid }})
+{%- endmacro %}
+
 {#- UTC timestamp of the midnight (GMT+8) of the day that a Pinduoduo order number begins with. -#}
 {% macro day_of_order_number(order_id) -%}
     {{ to_utc(

@@ -48,3 +48,15 @@
     {{ prefix }}_batch_id desc nulls last,
     {{ prefix }}_line desc nulls last
 {%- endmacro %}
+
+{#- Number of a line within a version of its order, for sources that tell a record of an order with
+    its lines in any order: their ids, as numbers, give every version the same line numbers. -#}
+{% macro line_no_by_id() -%}
+    row_number() over (
+        partition by _batch_id, _line
+        order by
+            length(line_id) asc nulls last,
+            line_id asc nulls last,
+            product_id asc nulls last
+    )
+{%- endmacro %}

@@ -168,6 +168,7 @@ def erase(
         list[str] | None, typer.Option(help="An order of theirs as SHOP:ID, repeatable.")
     ] = None,
     member_key: Annotated[list[str] | None, typer.Option(help="Member, repeatable.")] = None,
+    customer_key: Annotated[list[str] | None, typer.Option(help="Customer, repeatable.")] = None,
     request: Annotated[
         str, typer.Option(help="Reference of the request, a ticket or a date; no personal data.")
     ] = "",
@@ -193,7 +194,12 @@ def erase(
         if resume:
             outcomes = eraser.resume()
         else:
-            ids = {"buyer_id": buyer_id, "order_id": order_id, "member_key": member_key}
+            ids = {
+                "buyer_id": buyer_id,
+                "order_id": order_id,
+                "member_key": member_key,
+                "customer_key": customer_key,
+            }
             given = [
                 *(
                     Given(kind, _contact(kind, value))

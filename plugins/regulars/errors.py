@@ -93,9 +93,13 @@ class NightError(RegularsError):
     """A night cannot be opened, continued or replayed."""
 
 
+class FileRefused(SourceError):
+    """A dropped file cannot be read, so that nothing of it has landed: it is in quarantine."""
+
+
 class ErasureError(RegularsError):
     """Nobody is known by what was given, or an erasure was not confirmed or is not finished."""
 
 
-LASTING = (*REFUSALS, ConfigError, SchemaChanged, VaultKeyError)
+LASTING = (*REFUSALS, FileRefused, ConfigError, SchemaChanged, VaultKeyError)
 """What is the same minutes later: a task that failed with it is not worth repeating by itself."""

@@ -109,6 +109,15 @@ class Project:
         result = self._invoke(runner, list(arguments), directory)
         return list(result.result.results) if hasattr(result.result, "results") else []
 
+    def sql_of(self, node: Any) -> str:
+        """A model as it was written, with the whole queries that macros write for it."""
+        queries = (
+            self.manifest.macros[name].macro_sql
+            for name in node.depends_on.macros
+            if name.startswith("macro.regulars.")
+        )
+        return "\n".join([node.raw_code, *(sql for sql in queries if "\nselect\n" in sql)])
+
     def _invoke(
         self,
         runner: dbtRunner,

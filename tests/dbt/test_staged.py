@@ -189,3 +189,19 @@ def test_a_view_is_built_again_only_when_it_has_changed(folders: Folders) -> Non
     assert UNION_ID in night.unfed_staging(set(), good)
     assert UNION_ID not in night.unfed_staging(set(), {**good, UNION_ID: "another"})
     assert night.unfed_staging(set(), {}) == set()
+
+
+def test_what_reads_a_table_of_config_is_found_with_its_descendants(folders: Folders) -> None:
+    tables = "[{name: campaigns}, {name: sending_hours}]"
+    (folders.project_dir / "models" / "sources.yml").write_text(
+        f"sources: [{{name: config, tables: {tables}}}, {{name: raw, tables: [{{name: things}}]}}]"
+    )
+    folders.add_model("models/stg_far.sql", "select * from {{ source('raw', 'things') }}")
+    folders.add_model("models/near.sql", "select * from {{ source('config', 'campaigns') }}")
+    folders.add_model(
+        "models/below.sql", "select * from {{ ref('near') }} cross join {{ ref('stg_far') }}"
+    )
+    night = _transformer(folders, "config")
+    readers = {"model.regulars.near", "model.regulars.below"}
+    assert night.readers_of(["config.campaigns"]) == readers
+    assert night.readers_of(["config.sending_hours", "raw.campaigns"]) == set()

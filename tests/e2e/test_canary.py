@@ -227,15 +227,10 @@ def _access(of: str) -> Access:
 def _gateways(book: OrderBook, clock: ShopClock) -> dict[str, Any]:
     parts = [book.part(number, 5) for number in range(5)]
     access = {one: _access(one) for one in ("top", "jd", "pdd", "doudian", "shopify")}
-    now = datetime.now().timestamp()  # noqa: DTZ005  # the machine's, as tokens live by it
     return {
         "taobao_top": SandboxShop(parts[0], access["top"], clock=clock),
         "jd_jos": jd.Gateway(
-            parts[1],
-            access["jd"],
-            clock,
-            # An hour before it expires it is renewed.
-            tokens=jd.Tokens(access["jd"], secret("jdrefresh"), now + 3600),
+            parts[1], access["jd"], clock, tokens=jd.Tokens(access["jd"], secret("jdrefresh"))
         ),
         "pdd_open": pdd.Gateway(
             parts[2], access["pdd"], clock, refresh_token=secret("pddrefresh"), has_all_refunds=True
@@ -258,7 +253,8 @@ def _connections(gateways: dict[str, Any], url: str, database: PushDatabase) -> 
         }
 
     office = gateways["doudian_open"].tokens
-    expires = datetime.fromtimestamp(gateways["jd_jos"].tokens.expires_at, PLATFORM_ZONE)
+    # An hour before it expires it is renewed.
+    expires = gateways["jd_jos"].expire_token_in(3600)
     return {
         "regulars_pii": {"password": PII_KEY},
         "demo_tmall": parts("taobao_top", "/router/rest", session=secret("topsession")),

@@ -9,6 +9,7 @@ from regulars.errors import LeaseHeld, NightError
 from regulars.landing import list_batches
 from regulars.night import landed, maintenance
 from regulars.night.erasure import Eraser, Given
+from regulars.night.journal import read_entries
 from regulars.night.maintenance import Maintenance
 from regulars.night.manifest import read_manifest, resolve, run_id_of
 from regulars.night.replay import replay_night
@@ -23,7 +24,7 @@ from tests.world import FIRST_NIGHT, World, open_world
 
 pytestmark = pytest.mark.faults
 SECOND = date(2017, 10, 2)
-NEXT_MONTH = [date(2017, 11, day) for day in (2, 3, 4)]
+NEXT_MONTH = [date(2017, 11, day) for day in (2, 3, 4, 5)]
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,27 @@ def test_a_night_on_compacted_batches_takes_none_for_fresh(world):
     assert {one.batch_id for one in list_batches(world.settings)} <= known
 
 
+def pruned(world: World) -> set[str]:
+    with open_warehouse(world.settings, holder="test") as connection:
+        return pruned_batches(connection)
+
+
+def test_an_edited_campaign_loads_nothing_pruned_again(world):
+    """What reads it is built anew; that is no staging model, and so nothing reads raw's past."""
+    left = pruned(world)
+    path = world.settings.config_dir / "campaigns" / "first_month_gift.yml"
+    text = path.read_text(encoding="utf-8")
+    assert text.count("priority: ") == 1
+    path.write_text(text.replace("priority: ", "priority: 9"), encoding="utf-8")
+    world.run(NEXT_MONTH[2])
+    entries = list(read_entries(world.settings, run_id_of(NEXT_MONTH[2])))
+    assert left and pruned(world) == left
+    assert not any(entry.get("reloaded") for entry in entries)
+    rebuilt = " ".join(name for entry in entries for name in entry.get("rebuilt", []))
+    assert "int_campaigns__registered" in rebuilt and "stg_" not in rebuilt
+    replayed(world, NEXT_MONTH[2])
+
+
 def test_a_staging_model_built_anew_reads_what_was_pruned(world):
     left = raw_counts(world)
     with open_warehouse(world.settings, holder="test") as connection:
@@ -139,7 +161,7 @@ def test_a_staging_model_built_anew_reads_what_was_pruned(world):
         good = control.read_fingerprints(connection)
         staging = [name for name in good if name.startswith("model.regulars.stg_")]
         control.distrust(connection, staging)
-    world.run(NEXT_MONTH[2])
+    world.run(NEXT_MONTH[3])
     with open_warehouse(world.settings, holder="test") as connection:
         assert pruned_batches(connection) == set()
         for table, count in left.items():
@@ -171,7 +193,7 @@ def test_a_compacted_batch_is_not_withdrawn_because_a_night_was_built_on_it(worl
 
 def test_maintenance_waits_for_a_night_and_a_night_for_it(world):
     night = world.night("a night")
-    run_id = night.open_night(NEXT_MONTH[2])
+    run_id = night.open_night(NEXT_MONTH[3])
     for part in ("compact_landing", "prune_raw", "shrink_warehouse", "remove_leftovers"):
         with pytest.raises(LeaseHeld, match="a night holds the lease"):
             getattr(maintain(world), part)()
@@ -179,7 +201,7 @@ def test_maintenance_waits_for_a_night_and_a_night_for_it(world):
     lease = StateStore(world.settings.resolved_state_url).lease
     lease.acquire(maintenance.LEASE, "maintenance", 900)
     with pytest.raises(LeaseHeld, match="maintenance holds the lease"):
-        world.run(NEXT_MONTH[2])
+        world.run(NEXT_MONTH[3])
     lease.release(maintenance.LEASE, "maintenance")
 
 

@@ -44,6 +44,35 @@ def test_the_index_names_every_document() -> None:
     assert not missing, "add them to docs/README.md"
 
 
+def test_models_and_tables_that_documents_name_exist() -> None:
+    known = {path.stem for path in repository_files("dbt_project/models/*.sql")}
+    named = {
+        (str(path), name)
+        for path in repository_files("*.md")
+        if path.name != "CHANGELOG.md"
+        for name in re.findall(
+            r"\b(?:stg|int|fct|dim|mart|queue)_[a-z][a-z0-9_]*[a-z0-9]\b", read(path)
+        )
+        # A pattern, such as stg_<source>__<entities>, or a column is no model.
+        if "__" in name or name.startswith(("fct_", "dim_", "mart_"))
+    }
+    assert len(named) > 5
+    assert not {(path, name) for path, name in named if name not in known}
+
+
+def test_settings_that_documents_name_exist() -> None:
+    known = {"REGULARS_REQUIRE_SERVERS"}  # of the tests alone
+    known |= set(re.findall(r"\bREGULARS_[A-Z_]+\b", read(".env.example")))
+    named = {
+        (str(path), name)
+        for path in repository_files("*.md")
+        if path.name != "CHANGELOG.md"
+        for name in re.findall(r"\bREGULARS_[A-Z_]*[A-Z]\b", read(path))
+    }
+    assert len(named) > 5
+    assert not {(path, name) for path, name in named if name not in known}
+
+
 def test_decisions_have_one_form_and_their_own_numbers() -> None:
     paths = repository_files("docs/adr/*.md")
     numbers = sorted(path.name[:4] for path in paths)

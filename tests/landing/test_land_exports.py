@@ -224,3 +224,134 @@ def test_debris_of_a_killed_night_is_removed(settings: Settings, land: Land) -> 
     (folder / "x.ndjson.zst.part").write_bytes(b"half")
     land()
     assert files_below(settings.landing_dir) == []
+
+
+# A report of 2018-2019 as it was found, trailing blanks included; one of 2016 ends at O2O.
+REPORT = {
+    "订单编号": '="290385921174839201"',
+    "买家会员名": "阿**明",
+    "买家支付宝账号": "138****1111",
+    "买家应付货款": "20.00",
+    "买家应付邮费": "6.00",
+    "买家支付积分": "0",
+    "总金额": "26.00",
+    "返点积分": "0",
+    "买家实际支付金额": "0.00",
+    "买家实际支付积分": "0",
+    "订单状态": "交易关闭",
+    "买家留言": "",
+    "收货人姓名": "王小明",
+    "收货地址 ": "上海 张杨路1号",
+    "运送方式": "快递",
+    "联系电话 ": "'02150001111",
+    "联系手机": "'13800001111",
+    "订单创建时间": "2026-03-05 09:05:00",
+    "订单付款时间 ": "2026-03-05 09:06:00",
+    "宝贝标题 ": "苹果，梨",
+    "宝贝种类 ": "2",
+    "物流单号 ": "No:SF1234567890123",
+    "物流公司": "顺丰速运",
+    "订单备注": "",
+    "宝贝总数量": "3",
+    "店铺Id": "0",
+    "店铺名称": "果铺",
+    "订单关闭原因": "退款",
+    "卖家服务费": "0",
+    "买家服务费": "0元",
+    "发票抬头": "",
+    "是否手机订单": "手机订单",
+    "分阶段订单信息": "",
+    "特权订金订单id": "",
+    "是否上传合同照片": "否",
+    "是否上传小票": "否",
+    "是否代付": "否",
+    "定金排名": "",
+    "修改后的sku": "",
+    "修改后的收货地址": "",
+    "异常信息": "",
+    "天猫卡券抵扣": "0",
+    "集分宝抵扣": "0",
+    "是否是O2O交易": "",
+    "新零售交易类型": "",
+    "新零售导购门店名称": "",
+    "新零售导购门店id": "",
+    "新零售发货门店名称": "",
+    "新零售发货门店id": "",
+    "退款金额": "26.00",
+    "预约门店": "",
+    "确认收货时间": "",
+    "打款商家金额": "0.00元",
+    "含应开票给个人的个人红包": "",
+}
+
+
+@pytest.mark.parametrize(("columns", "refunded"), [(54, "26.00"), (44, None)])
+def test_a_whole_report_lands_as_found_and_the_shorter_one_of_earlier_years(
+    settings: Settings, land: Land, columns: int, refunded: str | None
+) -> None:
+    names = list(REPORT)[:columns]
+    assert names[-1] in ("含应开票给个人的个人红包", "是否是O2O交易")
+    text = "\n".join((",".join(names), ",".join(REPORT[name] for name in names), ""))
+    drop(settings, "taobao_orders", "report.csv", text.encode("gb18030"))
+    result = land()
+    (record,) = records(settings, result)
+    (batch,) = result
+    assert batch.quarantined_count == 0
+    # Refunded in full: closed as if never paid, but the time of payment is there.
+    known = ("order_id", "status", "paid_at", "paid_amount", "total_amount", "refund_amount")
+    assert [record.get(name) for name in known] == [
+        "290385921174839201",
+        "交易关闭",
+        "2026-03-05 09:06:00",
+        "0.00",
+        "26.00",
+        refunded,
+    ]
+    plain = readable_bytes(settings.landing_dir)
+    for told in ("王小明", "张杨路", "13800001111", "02150001111"):
+        assert told.encode() not in plain
+
+
+PDD = {
+    "订单成交时间": "",
+    "商品": "苹果",
+    "订单号": "260305-123456789012345\t",
+    "订单状态": "已收货，退款成功",
+    "商品总价(元)": "20.00",
+    "邮费(元)": "0.00",
+    "用户实付金额(元)": "18.00",
+    "商品数量(件)": "2",
+    "商品id": "123456789012",
+    "样式ID": "1234567890123",
+    "商家编码-规格维度": "A1",
+    "售后状态": "退款成功",
+}
+
+
+@pytest.mark.parametrize("brackets", ["()", "（）"])
+def test_a_pinduoduo_row_without_its_time_lands_with_either_brackets(
+    settings: Settings, land: Land, brackets: str
+) -> None:
+    header = ",".join(PDD).translate(str.maketrans("()", brackets))
+    drop(settings, "pdd_orders", "orders_export.csv", f"{header}\n{','.join(PDD.values())}\n")
+    (record,) = records(settings, land())
+    known = ("order_id", "status", "goods_amount", "paid_amount", "quantity", "dealt_at")
+    assert [record.get(name) for name in known] == [
+        "260305-123456789012345",
+        "已收货,退款成功",
+        "20.00",
+        "18.00",
+        "2",
+        None,
+    ]
+
+
+def test_a_zipped_report_is_named_and_stays_where_it_is(settings: Settings, land: Land) -> None:
+    drop(settings, "taobao_orders", "ExportOrderList202603051200.zip", b"PK\x03\x04")
+    result = land()
+    assert result.batches == () and result.failures == ()
+    assert result.strays == (
+        "demo_grocer/taobao_orders/ExportOrderList202603051200.zip is neither .csv, .parquet nor "
+        ".xlsx",
+    )
+    assert len(files_below(settings.inbox_dir)) == 1

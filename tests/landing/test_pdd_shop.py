@@ -18,12 +18,13 @@ from regulars.sandbox.book import OrderBook
 from regulars.sandbox.clockwork import wall_seconds
 from regulars.sandbox.faults import HttpError
 from regulars.sandbox.platforms.pdd import Edit, PddFaults, PddGateway, PddLimits
+from regulars.sandbox.platforms.pdd.protocol import three_months_before
 from regulars.sandbox.platforms.pdd.wire import case_id, order_sn
 from regulars.sandbox.protocol import PLATFORM_ZONE
 from regulars.sandbox.server import PlatformServer
 from regulars.settings import Settings
 from regulars.shops import Shop
-from regulars.sources.pdd_open import PddOpen
+from regulars.sources.pdd_open import DEPTH_DAYS, PddOpen
 from regulars.sources.pdd_open.auth import pdd_credentials
 from regulars.sources.pdd_open.client import PddClient
 from regulars.vault import Vault
@@ -455,3 +456,29 @@ def test_tomorrow_is_not_asked(land: Land, gate: PddGateway, window: Window) -> 
     ahead = NOW.astimezone(PLATFORM_ZONE) + timedelta(hours=1)
     assert tuple(land(Window(ahead, ahead + timedelta(days=1)))) == ()
     assert gate.call_count == 0
+
+
+def test_an_order_older_than_the_depth_limit_does_not_land_and_fails_nothing(
+    land: Land, gate: PddGateway, book: OrderBook, settings: Settings
+) -> None:
+    """The platform leaves out without a word what was dealt more than three months ago."""
+    clock = wall_seconds(NOW)
+    depth = three_months_before(clock)
+    old = int(np.flatnonzero(book.paid < depth)[-1])
+    young = int(np.flatnonzero((book.paid >= depth) & (book.paid < clock))[0])
+    gate.clock.seconds = clock - 600
+    gate.touch(old)
+    gate.touch(young)
+    gate.clock.seconds = clock
+    result = land(Window(NOW - timedelta(minutes=30), NOW))
+    assert result.failures == ()
+    landed = {record["order_sn"] for batch in result for record in read_batch(settings, batch)}
+    known = [order_sn(int(book.basket[t]), int(book.created[t])) for t in (old, young)]
+    assert [sn in landed for sn in known] == [False, True]
+
+
+def test_days_are_asked_and_missed_by_a_depth_that_the_platform_always_gives() -> None:
+    """Whatever the present: what is asked for is there, what is not is named as lost."""
+    for day in range(0, 4 * 365 + 1):
+        clock = wall_seconds(NOW + timedelta(days=day))
+        assert clock - (DEPTH_DAYS + 1) * 86_400 >= three_months_before(clock), day

@@ -50,14 +50,14 @@ def window() -> Window:
 
 @pytest.fixture
 def land(settings: Settings, shop: Shop, vault: Vault, memory: MemoryShop) -> Land:
-    def run(stream: str = "orders", window: Window = DAY) -> LandingResult:
+    def run(stream: str = "orders", window: Window = DAY, now: datetime = NOW) -> LandingResult:
         source: ApiSource = memory.source
         return land_stream(
             settings,
             shop,
             stream,
             lambda connection: Credentials(connection),
-            FixedClock(NOW),
+            FixedClock(now),
             window,
             vault,
             "night-1",
@@ -239,6 +239,32 @@ def test_faults_that_stay_fail_the_window(land: Land, memory: MemoryShop) -> Non
     memory.gateway.faults = ShopifyFaults(html=1000)
     with pytest.raises(SourceUnavailable, match="not complete JSON"):
         land().raise_if_failed()
+
+
+def test_an_order_changed_again_within_the_second_it_was_read_in_lands_as_a_younger_version(
+    settings: Settings, land: Land, memory: MemoryShop
+) -> None:
+    """Both versions carry one updated_at: only when they were taken tells which is the last."""
+    trade = memory.rows()[0].trade
+    memory.gateway.orders.touch(trade)
+    moment, seconds = memory.now(), memory.clock.seconds
+    second_of_it = Window(moment, moment + timedelta(seconds=1))
+    [gid] = memory.gids(second_of_it)
+    memory.clock.tick(300)
+    first = landed(settings, land(window=second_of_it, now=memory.now()))
+    memory.clock.seconds = seconds
+    memory.gateway.orders.touch(trade)
+    memory.gateway.faults = ShopifyFaults(edits=[ShopifyEdit(gid=gid, set={"test": True})])
+    memory.clock.tick(300)
+    later = NOW + timedelta(days=1)
+    overlap = Window(moment - timedelta(seconds=1), moment + timedelta(seconds=2))
+    second = landed(settings, land(window=overlap, now=later))
+    [old] = first
+    [new] = [record for record in second if record["name"] == old["name"]]
+    assert old["updated_at"] == new["updated_at"]
+    assert (old["test"], new["test"]) == ("false", "true")
+    older, younger = list_batches(settings)
+    assert older.extracted_at < younger.extracted_at == later
 
 
 def test_a_window_beyond_sixty_days_is_named(settings: Settings, book: OrderBook) -> None:

@@ -12,7 +12,9 @@ from tests.landing.test_land_stream import flat
 
 from regulars.credentials import Credentials
 from regulars.errors import (
+    LASTING,
     AuthenticationFailed,
+    FileRefused,
     QuotaExhausted,
     RegularsError,
     SourceError,
@@ -20,6 +22,7 @@ from regulars.errors import (
 )
 from regulars.landing import list_batches
 from regulars.night import steps
+from regulars.night.journal import read_entries
 from regulars.night.steps import Night
 from regulars.records import RawRecord, Window
 from regulars.settings import PROJECT_ROOT, Settings
@@ -200,3 +203,64 @@ def test_what_the_open_source_says_of_its_depth_is_heeded(
     with pytest.raises(AuthenticationFailed):
         night.extract_shop(f"night-{NIGHT}", "south")
     assert platforms["south"].asked == []
+
+
+REFUNDS = "refund_id,order_id,status,created_at,refund_amount\n"
+
+
+def _drop(night: Night, text: str) -> None:
+    folder = night.settings.inbox_dir / "north" / "refunds"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "october.csv").write_text(text)
+
+
+def _findings(night: Night) -> list[str]:
+    *_, last = read_entries(night.settings, f"night-{NIGHT}")
+    return list(last["findings"])
+
+
+def test_a_refused_file_is_named_by_every_later_attempt_of_its_night(
+    night: Night, platforms: dict[str, Platform], told: list[str]
+) -> None:
+    platforms["north"] = Platform()
+    _drop(night, REFUNDS + "1,10")
+    with pytest.raises(FileRefused, match="cut in the middle") as refused:
+        night.extract_shop(f"night-{NIGHT}", "north")
+    assert isinstance(refused.value, LASTING), "Airflow does not repeat it by itself"
+    assert _findings(night) == [], "the attempt that refused it fails with it"
+    for _ in range(2):
+        night.extract_shop(f"night-{NIGHT}", "north")
+        [finding] = _findings(night)
+        assert "north/refunds/october.csv was refused" in finding
+        assert "cut in the middle" in finding
+        assert f"  {finding}" in told
+    _drop(night, REFUNDS + "1,10,succeeded,2017-10-01 08:00:00,1.50\n")
+    night.extract_shop(f"night-{NIGHT}", "north")
+    assert _findings(night) == [], "it was delivered again"
+    night.extract_shop(f"night-{NIGHT}", "north")
+    assert _findings(night) == []
+    _drop(night, "no header\n")
+    with pytest.raises(FileRefused):
+        night.extract_shop(f"night-{NIGHT}", "north")
+    assert _findings(night) == []
+
+
+def test_a_file_that_another_night_refused_is_not_this_nights(
+    night: Night, platforms: dict[str, Platform]
+) -> None:
+    platforms["north"] = Platform()
+    _drop(night, REFUNDS + "1,10")
+    with pytest.raises(FileRefused):
+        night.extract_shop("night-20171002", "north")
+    night.state.lease.release("night-20171002", "test")
+    night.extract_shop(f"night-{NIGHT}", "north")
+    assert _findings(night) == []
+
+
+def test_what_may_go_well_the_next_time_is_raised_before_a_refused_file(
+    night: Night, platforms: dict[str, Platform]
+) -> None:
+    platforms["north"] = Platform(refunds=refusal(SourceUnavailable))
+    _drop(night, REFUNDS + "1,10")
+    with pytest.raises(SourceUnavailable, match=r"4 more failed: .*refunds october\.csv"):
+        night.extract_shop(f"night-{NIGHT}", "north")

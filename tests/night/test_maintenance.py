@@ -31,6 +31,14 @@ def test_the_first_month_that_is_kept(tmp_path, days, today, before, kept):
     assert maintenance._first_month_kept(before, today) == kept
 
 
+@pytest.mark.parametrize("text", ["2017-13", "2017", "201709", "2017-09-05", "September"])
+def test_what_is_no_month_is_refused_with_an_example(tmp_path, text):
+    maintenance = Maintenance(Settings(data_dir=tmp_path), holder="test")
+    with pytest.raises(NightError, match="is not a month") as refused:
+        maintenance._first_month_kept(text, date(2017, 12, 1))
+    assert refused.value.next_step == "write it as 2017-09"
+
+
 def test_before_the_first_night_there_is_nothing_to_maintain(tmp_path):
     maintenance = Maintenance(Settings(data_dir=tmp_path), holder="test")
     assert maintenance.compact_landing() == []

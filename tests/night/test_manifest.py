@@ -101,3 +101,10 @@ def test_what_was_frozen_before_is_kept_beside_it(settings, sha256):
     manifests.note_publication(settings, RUN, digest="d", file="marts.duckdb")
     kept = settings.runs_dir / f"{RUN}.1.json"
     assert manifests.RunManifest.model_validate_json(kept.read_text(encoding="utf-8")).digest == ""
+
+
+def test_a_run_id_is_its_date_and_nothing_else():
+    assert manifests.date_of("night-20171001") == DAY
+    for text in ("20171001", "night-2017101", "night-20171301", "night-20171001a", "night-", ""):
+        with pytest.raises(NightError, match="is not a run id"):
+            manifests.date_of(text)

@@ -170,6 +170,8 @@ def test_tombstones_are_numbered_once_and_follow_their_erasure(state) -> None:
     assert state.erasures.keys(up_to=7) == keys
     assert state.erasures.erasure_of("order", str(UUID(int=78))) == erasure.erasure_id
     assert state.erasures.erasure_of("order", str(UUID(int=79))) is None
+    with pytest.raises(StateError, match="there is no erasure"):
+        state.erasures.get("erasure-9999")
 
 
 def test_an_erasure_is_unfinished_until_its_audit_and_has_one(state, clock) -> None:

@@ -33,8 +33,8 @@ from regulars.sources import payload_model, raw_links
 from regulars.sources.payloads import Refers, names_buyer
 from regulars.vault import Vault
 from regulars.vault.contacts import contacts_in
+from regulars.vault.keys import TOKEN_PREFIX
 
-_TOKEN = "ct_"  # noqa: S105 - what tokens of the vault begin with
 _TEXT_FILES = (".csv",)
 _SEARCHABLE = ("utf-8", "gb18030")
 """Encodings in which ASCII stands as it is."""
@@ -164,7 +164,7 @@ def _contacts(record: Mapping[str, Any]) -> Iterator[str]:
             for one in value:
                 if isinstance(one, dict):
                     yield from _contacts(one)
-        elif name.endswith("_ref") and isinstance(value, str) and value.startswith(_TOKEN):
+        elif name.endswith("_ref") and isinstance(value, str) and value.startswith(TOKEN_PREFIX):
             hashed = record.get(f"{name.removesuffix('_ref')}_hash")
             if isinstance(hashed, str):
                 yield hashed

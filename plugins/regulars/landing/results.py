@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from regulars.errors import REFUSALS, QuarantineExceeded, RegularsError, SourceError
+from regulars.errors import REFUSALS, FileRefused, QuarantineExceeded, RegularsError, SourceError
 from regulars.records import BatchManifest, Window
 from regulars.shops import Shop
 from regulars.sources import quarantine_share
@@ -80,9 +80,14 @@ class LandingResult(Sequence[BatchManifest]):
         """
         if not self.failures:
             return
-        # A refusal of every call says more than what failed beside it.
+        # A refusal of every call says more than what failed beside it, and what may go well the
+        # next time more than a file that will not.
         first, *more = sorted(
-            self.failures, key=lambda failure: not isinstance(failure.error, REFUSALS)
+            self.failures,
+            key=lambda failure: (
+                not isinstance(failure.error, REFUSALS),
+                isinstance(failure.error, FileRefused),
+            ),
         )
         if not more:
             raise first.error

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from regulars.clock import clock_for
 from regulars.credentials import CredentialsProvider
-from regulars.errors import ErasureError, RegularsError
+from regulars.errors import ErasureError, LeaseHeld, RegularsError
 from regulars.landing import list_batches
 from regulars.landing.persons import (
     Mention,
@@ -35,19 +35,19 @@ from regulars.night.persons import (
     free_contacts,
     native_ids,
 )
+from regulars.night.replay import running_replays
 from regulars.night.steps import SUBJECTS, Night
 from regulars.progress import report
 from regulars.queues.erase import take_out_of_queue
 from regulars.settings import Settings
 from regulars.state import ErasedDigest, ErasedKeys, Erasure, StateStore
+from regulars.state.lease import ERASING
 from regulars.vault import ContactKind, Vault, normalise, open_vault
 from regulars.vault.contacts import holds_contact
 from regulars.warehouse.erase import replace_published, rewrite_published
 from regulars.warehouse.lock import warehouse_lock
 from regulars.warehouse.read import published_path, query_published
 from regulars.warehouse.session import remove_warehouse
-
-_LEASE = "erasure"
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Eraser:
 
         Raises:
             ErasureError: nobody is known by it, it is malformed, or it was not confirmed.
-            LeaseHeld: a night runs.
+            LeaseHeld: a night runs, or somebody replays or restates one.
             RegularsError: a place could not be cleared; repeat the erasure.
         """
         if not request.strip() or holds_contact(request):
@@ -202,7 +202,7 @@ class Eraser:
         """Carry out to their end the erasures that were recorded and then interrupted.
 
         Raises:
-            LeaseHeld: a night runs.
+            LeaseHeld: a night runs, or somebody replays or restates one.
             RegularsError: a place could not be cleared; resume again.
         """
         with self._leased(), self._vault() as vault:
@@ -288,9 +288,7 @@ class Eraser:
         first = min(one for one in found if one)
         self._clear_vault(first, vault, wanted.plain)
         self._clear_published(self.state.erasures.keys())
-        erasure = self.state.erasures.get(first)
-        assert erasure is not None  # noqa: S101 - a tombstone has an erasure
-        return Outcome(erasure, is_known=True)
+        return Outcome(self.state.erasures.get(first), is_known=True)
 
     def _carry_out(
         self,
@@ -392,14 +390,21 @@ class Eraser:
         if held is not None and held.holder == self._holder:
             # An attempt of our own that was killed, while erasing or while building.
             self.state.lease.release(held.run_id, self._holder)
-        self.state.lease.acquire(_LEASE, self._holder, self.settings.lease_seconds, pid=self._pid)
+        self.state.lease.acquire(ERASING, self._holder, self.settings.lease_seconds, pid=self._pid)
         try:
+            if replays := running_replays(self.settings):
+                # It was begun without the tombstones, and would publish who is erased meanwhile.
+                raise LeaseHeld(
+                    f"{' and '.join(replays)} is still running",
+                    where=str(self.settings.data_dir / "replay"),
+                    next_step="wait until it has ended, then erase again; nothing was changed",
+                )
             yield
         finally:
-            self.state.lease.release(_LEASE, self._holder)
+            self.state.lease.release(ERASING, self._holder)
 
     def _heartbeat(self) -> None:
-        self.state.lease.heartbeat(_LEASE, self._holder)
+        self.state.lease.heartbeat(ERASING, self._holder)
 
 
 def _with(outcome: Outcome, *, rebuilt: bool, note: str) -> Outcome:

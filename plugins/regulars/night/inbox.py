@@ -6,7 +6,7 @@ from datetime import date
 import orjson
 
 from regulars.clock import Clock, SystemClock
-from regulars.errors import SourceError
+from regulars.errors import FileRefused
 from regulars.landing.batches import (
     BatchWriter,
     Origin,
@@ -14,6 +14,7 @@ from regulars.landing.batches import (
     batch_id_of,
     find_by_content,
     landing_errors,
+    list_batches,
     remove_debris,
     write_durably,
 )
@@ -27,6 +28,8 @@ from regulars.sources import drop_guide, droppable_models
 from regulars.sources.file.inbox import Drop, find_strays, take_drops
 from regulars.sources.file.reading import UnreadableFile, read_chunks
 from regulars.vault import Vault
+
+_REJECTED = ".rejected.json"
 
 
 def land_inbox(
@@ -75,6 +78,29 @@ def land_inbox(
         failures=tuple(landing.failures),
         strays=tuple(strays),
     )
+
+
+def files_refused_before(settings: Settings, shop: Shop, run_id: str, day: date) -> list[str]:
+    """What an earlier attempt of this night refused as a whole and nobody has delivered since.
+
+    The inbox no longer has it, so this attempt would say nothing of it; a line for each, with the
+    reason. A file of the same name that landed on the night's date stands for it.
+    """
+    places = settings.quarantine_dir.glob(f"*/{shop.platform}/{shop.shop}/*/{day}/*{_REJECTED}")
+    notes = [orjson.loads(path.read_bytes()) for path in sorted(places)]
+    if not notes:
+        return []
+    landed = {
+        (batch.stream, batch.origin)
+        for batch in list_batches(settings)
+        if (batch.shop, batch.window_date) == (shop.shop, day)
+    }
+    return [
+        f"{shop.shop}/{note['stream']}/{note['file']} was refused in an earlier attempt and is "
+        f"missing from this night: {note['reason']}"
+        for note in notes
+        if note["run_id"] == run_id and (note["stream"], note["file"]) not in landed
+    ]
 
 
 class _InboxLanding:
@@ -159,14 +185,14 @@ class _InboxLanding:
             "sealed": sealed.name,
             "key_id": self._vault.key_id,
         }
-        write_durably(folder / f"{name}.rejected.json", orjson.dumps(note) + b"\n")
+        write_durably(folder / f"{name}{_REJECTED}", orjson.dumps(note) + b"\n")
         drop.finish()
         return self._fail(drop.stream, drop.name, reason)
 
     def _fail(self, stream: str, name: str, reason: str) -> str:
         place = f"{self._shop.shop}/{stream}/{name}"
         guide = drop_guide(self._models[stream].source)
-        error = SourceError(
+        error = FileRefused(
             f"the file was refused as a whole: {reason}",
             where=place,
             next_step=f"deliver it again, complete and as {guide} says",

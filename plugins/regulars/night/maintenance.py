@@ -159,7 +159,7 @@ class Maintenance:
             oldest = today - timedelta(days=self.settings.landing_compact_after_days)
             return oldest.replace(day=1)
         try:
-            wanted = datetime.strptime(before, "%Y-%m").date()  # noqa: DTZ007 - a month only
+            wanted = date.fromisoformat(f"{before}-01")
         except ValueError:
             raise NightError(
                 f"{before!r} is not a month", where="--before", next_step="write it as 2017-09"

@@ -85,14 +85,18 @@ def date_of(run_id: str) -> date:
     Raises:
         NightError: the text is no run id.
     """
+    digits = run_id.removeprefix("night-")
     try:
-        return datetime.strptime(run_id, "night-%Y%m%d").date()  # noqa: DTZ007 - a date only
+        day = date.fromisoformat(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}")
     except ValueError:
+        day = None
+    if day is None or run_id != run_id_of(day):
         raise NightError(
             f"{run_id!r} is not a run id",
             where="run id",
             next_step="run ids look like night-20171001; `regulars status` lists them",
-        ) from None
+        )
+    return day
 
 
 def ordered(batches: Iterable[BatchManifest]) -> list[BatchManifest]:
@@ -313,7 +317,7 @@ def code_commit() -> str:
         return given
     try:
         answer = subprocess.run(  # noqa: S603 - fixed arguments
-            ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"],  # noqa: S607
+            ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"],  # noqa: S607 - the PATH's git
             capture_output=True,
             text=True,
             timeout=10,

@@ -454,7 +454,12 @@ def follow_erased(
 
 def _erasure_of(state: StateStore, tombstone: Tombstone) -> str:
     found = state.erasures.erasure_of(*tombstone)
-    assert found is not None  # noqa: S101 - it is a tombstone
+    if found is None:
+        raise ErasureError(
+            f"a tombstone of the kind {tombstone[0]} went away while it was followed",
+            where="tombstones of the state store",
+            next_step="restore the state store from a backup, then run the night again",
+        )
     return found
 
 

@@ -26,12 +26,13 @@ from regulars.records import BatchManifest
 from regulars.settings import Settings
 from regulars.shops import Shop, load_shops
 from regulars.state import TOMBSTONES, ErasedDigest, StateStore
+from regulars.state.lease import ERASING
 from regulars.transform.runner import Transformer
 from regulars.vault import open_vault
 from regulars.warehouse import control, publish
 from regulars.warehouse.erase import Content, altered_tables, content_of
 from regulars.warehouse.load import load_batches
-from regulars.warehouse.lock import warehouse_lock
+from regulars.warehouse.lock import holder_of, warehouse_lock
 from regulars.warehouse.session import open_warehouse
 from regulars.warehouse.tables import create_tables
 
@@ -208,8 +209,11 @@ class _Built:
 def _alone(settings: Settings, name: str) -> Iterator[None]:
     """Hold the folder that a replay of this name is built in, from the outside.
 
+    First the folder is held, then the lease is looked at. An erasure does both the other way round
+    (:func:`running_replays`), so the one or the other sees that it is not alone.
+
     Raises:
-        NightError: somebody else is at it; names the process.
+        NightError: somebody else is at it, or erases a person; names the process.
     """
     with ExitStack() as stack:
         try:
@@ -224,7 +228,20 @@ def _alone(settings: Settings, name: str) -> Iterator[None]:
                 where=error.where,
                 next_step="wait until it has ended, then replay again",
             ) from error
+        busy = StateStore(settings.resolved_state_url).lease.living()
+        if busy is not None and busy.run_id == ERASING:
+            raise NightError(
+                f"{busy.holder} erases a person",
+                where=name,
+                next_step="wait until it has ended, then replay again: it is built without them",
+            )
         yield
+
+
+def running_replays(settings: Settings) -> list[str]:
+    """Who replays or restates a night at this moment, and which."""
+    locks = sorted((settings.data_dir / "replay").glob("*.lock"))
+    return [who for path in locks if (who := holder_of(path))]
 
 
 def _folder(settings: Settings, name: str) -> Path:

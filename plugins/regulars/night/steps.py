@@ -39,7 +39,7 @@ from regulars.landing.quarantine import refused_count
 from regulars.night import calendar
 from regulars.night import manifest as manifests
 from regulars.night.completeness import Plan, plan_windows
-from regulars.night.inbox import land_inbox
+from regulars.night.inbox import files_refused_before, land_inbox
 from regulars.night.journal import write_entry
 from regulars.night.manifest import RunManifest, date_of, run_id_of
 from regulars.night.persons import follow_erased
@@ -92,6 +92,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 """dbt selection of each build step, in order."""
 
 PROPOSALS = ("tag:activation",)
+_TABLES_OF_CONFIG = {"config.shops": "ops.run_shops", "config.campaigns": "config.campaigns"}
+"""What of config/ is fingerprinted, and the source table that models read it from."""
 THRESHOLD_CANDIDATES = "+int_rfm__threshold_candidates,tag:members"
 """The candidates and what they need of the members' subject; orders are built before."""
 
@@ -324,7 +326,14 @@ class Night:
         """
         found = self.shops.shop(shop)
         with self._step(run_id, "extract_shop", shop=shop) as entry, self._vault() as vault:
+            day = date_of(run_id)
+            before = set(files_refused_before(self.settings, found, run_id, day))
             result = self._land_files(run_id, found, vault)
+            # Delivered again, it may have landed by now.
+            missing = files_refused_before(self.settings, found, run_id, day) if before else []
+            entry["findings"] = [line for line in missing if line in before]
+            for line in entry["findings"]:
+                report(f"  {line}")
             try:
                 if found.source != "file":
                     result = self._land_streams(run_id, found, vault, result)
@@ -635,11 +644,11 @@ class Night:
             entry["note"] = _build_note(built)
 
     def _config_prints(self, manifest: RunManifest) -> dict[str, str]:
-        """Fingerprints of the configuration that models read as tables.
+        """Fingerprints of the configuration that models read as tables, as far as they read it.
 
         The shops are those of the manifest: a night that is repeated is not built from today's.
         """
-        shops = [shop.model_dump(mode="json") for shop in manifest.shops]
+        shops = [control.shop_row(shop) for shop in manifest.shops]
         campaigns = [campaign.warehouse_row() for campaign in self._campaigns()]
         return {
             f"config.{name}": hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
@@ -647,12 +656,14 @@ class Night:
         }
 
     def _stale(self, good: dict[str, str], manifest: RunManifest) -> set[str]:
-        """Models to rebuild: changed ones and what descends from them; all when config/ changed."""
+        """Models to rebuild: changed ones, readers of changed configuration, and descendants."""
+        stale = self.transformer.changed_with_descendants(good)
         found = self._config_prints(manifest)
-        if good and any(good.get(name, value) != value for name, value in found.items()):
-            report("config/ changed: rebuilding everything")
-            return set(self.transformer.fingerprints())
-        return self.transformer.changed_with_descendants(good)
+        edited = [name for name in found if good and good.get(name, found[name]) != found[name]]
+        if edited:
+            report(f"{' and '.join(edited)} changed: rebuilding what reads it")
+            stale |= self.transformer.readers_of(_TABLES_OF_CONFIG[name] for name in edited)
+        return stale
 
     def build_core(self, run_id: str) -> None:
         """Orders, lines, refunds, customers, products."""

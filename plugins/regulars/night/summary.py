@@ -43,8 +43,9 @@ def print_summary(settings: Settings, run_id: str, console: Console) -> None:
 
 def _rows_table(by_step: dict[str, list[dict[str, Any]]]) -> Table:
     table = Table(title="Rows per stage", title_justify="left")
-    for name, justify in (("stage", "left"), ("what", "left"), ("rows", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_column("stage")
+    table.add_column("what")
+    table.add_column("rows", justify="right")
     for entry in by_step.get("extract_shop", []):
         for stream, count in sorted(entry.get("landed", {}).items()):
             table.add_row("landed", f"{entry['shop']} {stream}", f"{count:,}")

@@ -5,6 +5,7 @@ A test holds this order and ``dags/run_night.py`` together.
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 
 from regulars.night.steps import SUBJECTS, Night
 
@@ -26,9 +27,9 @@ AFTER_EXTRACT = (
 def iter_steps(night: Night, run_id: str) -> Iterator[tuple[str, Callable[[], None]]]:
     """Name and call of every step between opening and closing."""
     for shop in night.list_shops(run_id):
-        yield "extract_shop", lambda shop=shop: night.extract_shop(run_id, shop)  # type: ignore[misc]
+        yield "extract_shop", partial(night.extract_shop, run_id, shop)
     for name in AFTER_EXTRACT:
-        yield name, lambda name=name: getattr(night, name)(run_id)  # type: ignore[misc]
+        yield name, partial(getattr(night, name), run_id)
 
 
 def run_whole_night(night: Night, day: date | None = None) -> str:

@@ -63,7 +63,7 @@ def signature(parameters: Parameters, secret: str, method: str) -> str:
     message, key = text.encode(), secret.encode()
     if method == "md5":
         # MD5 is what the platform's protocol prescribes.
-        return hashlib.md5(key + message + key).hexdigest().upper()  # noqa: S324
+        return hashlib.md5(key + message + key, usedforsecurity=False).hexdigest().upper()
     if method == "hmac":
         return hmac.new(key, message, hashlib.md5).hexdigest().upper()
     if method == "hmac-sha256":

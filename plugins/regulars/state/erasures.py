@@ -238,9 +238,20 @@ class Erasures:
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
 
-    def get(self, erasure_id: str) -> Erasure | None:
-        """One erasure."""
-        return next((one for one in self.all() if one.erasure_id == erasure_id), None)
+    def get(self, erasure_id: str) -> Erasure:
+        """One erasure.
+
+        Raises:
+            StateError: none has this id.
+        """
+        found = next((one for one in self.all() if one.erasure_id == erasure_id), None)
+        if found is None:
+            raise StateError(
+                f"there is no erasure {erasure_id}",
+                where=self._database.place,
+                next_step="restore the state store from a backup: tombstones name their erasure",
+            )
+        return found
 
     def all(self) -> list[Erasure]:
         """Every erasure, oldest first."""
@@ -273,12 +284,6 @@ class Erasures:
             StateError: there is no such erasure.
         """
         known = self.get(erasure_id)
-        if known is None:
-            raise StateError(
-                f"there is no erasure {erasure_id}",
-                where=self._database.place,
-                next_step="record it first",
-            )
         if known.finished_at is not None:
             return known
         whole = {**known.counts, **counts}

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Row, select, update
 
@@ -18,6 +19,8 @@ from regulars.errors import LeaseHeld, StateError
 from regulars.state.database import Database
 from regulars.state.schema import leases
 
+ERASING = "erasure"
+"""What the lease is held for, instead of a night, while a person is erased."""
 _NIGHT = "night"
 _PROCESSES = Path("/proc")
 
@@ -174,7 +177,15 @@ class RunLease:
             row = connection.execute(select(leases).where(leases.c.name == _NIGHT)).one()
         if row.run_id is None:
             return None
-        return Lease(row.run_id, row.holder, row.acquired_at, row.heartbeat_at, row.lease_seconds)
+        return _as_lease(row)
+
+    def living(self) -> Lease | None:
+        """Who holds it and lives: nobody could take it over at this moment."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(leases).where(leases.c.name == _NIGHT)).one()
+        if row.run_id is None or not self._lives(row, self._clock()):
+            return None
+        return _as_lease(row)
 
     def _lives(self, row: Row[tuple[object, ...]], now: datetime) -> bool:
         if self._is_known_here(row):
@@ -201,6 +212,10 @@ class RunLease:
             where=row.run_id,
             next_step=f"wait until that night ends; {way_out}",
         )
+
+
+def _as_lease(row: Row[Any]) -> Lease:
+    return Lease(row.run_id, row.holder, row.acquired_at, row.heartbeat_at, row.lease_seconds)
 
 
 def _not_held(run_id: str, holder: str) -> LeaseHeld:

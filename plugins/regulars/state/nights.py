@@ -66,8 +66,8 @@ class Nights:
     def open(self, as_of_date: date) -> Night:
         """Open the night of ``as_of_date``; an existing one comes back as it stands."""
         with self._database.writing() as connection:
-            night = _night(connection, nights.c.as_of_date == as_of_date)
-            if night is None:
+            of_date = nights.c.as_of_date == as_of_date
+            if _night(connection, of_date) is None:
                 connection.execute(
                     insert(nights).values(
                         run_id=run_id_of(as_of_date),
@@ -76,9 +76,7 @@ class Nights:
                         opened_at=self._clock(),
                     )
                 )
-                night = _night(connection, nights.c.as_of_date == as_of_date)
-        assert night is not None  # noqa: S101  # it was inserted in this transaction
-        return night
+            return _as_night(connection.execute(select(nights).where(of_date)).one())
 
     def get(self, as_of_date: date) -> Night | None:
         """The night of ``as_of_date``, if it was ever opened."""

@@ -152,9 +152,16 @@ class Transformer:
         """
         if not good:
             return set()
+        found = self.fingerprints()
+        return self._with_descendants(
+            [name for name, value in found.items() if good.get(name) != value]
+        )
+
+    def _with_descendants(self, unique_ids: Iterable[str]) -> set[str]:
+        """These models and seeds and all that descends from them."""
         manifest = self._parsed()
         found = self.fingerprints()
-        queue = [name for name, value in found.items() if good.get(name) != value]
+        queue = list(unique_ids)
         children = manifest.child_map or _child_map(manifest)
         stale: set[str] = set()
         while queue:
@@ -164,6 +171,24 @@ class Transformer:
             stale.add(unique_id)
             queue.extend(children.get(unique_id, []))
         return stale
+
+    def readers_of(self, tables: Iterable[str]) -> set[str]:
+        """Models that read one of these source tables (``config.campaigns``), and descendants."""
+        manifest = self._parsed()
+        wanted = set(tables)
+        found = self.fingerprints()
+        sources = [
+            unique_id
+            for unique_id, one in manifest.sources.items()
+            if f"{one.source_name}.{one.name}" in wanted
+        ]
+        return self._with_descendants(
+            [
+                unique_id
+                for unique_id in found
+                if not set(sources).isdisjoint(_parents(manifest.nodes[unique_id]))
+            ]
+        )
 
     def seeds_of(self, unique_ids: Iterable[str]) -> set[str]:
         """Those of ``unique_ids`` that are seeds."""

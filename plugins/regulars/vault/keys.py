@@ -20,6 +20,7 @@ from regulars.credentials import Credentials
 from regulars.errors import VaultKeyError
 
 KEY_BYTES = 32
+TOKEN_PREFIX = "ct_"  # noqa: S105 - what every contact's reference begins with, no secret
 _NONCE = 12
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -42,7 +43,8 @@ class VaultKeys:
 
     def token(self, kind: str, normal: str) -> str:
         """Reference of a contact: the same value has the same token as long as the key lives."""
-        return "ct_" + hmac.digest(self.tokens, f"{kind}|{normal}".encode(), "sha256").hex()[:32]
+        digest = hmac.digest(self.tokens, f"{kind}|{normal}".encode(), "sha256")
+        return TOKEN_PREFIX + digest.hex()[:32]
 
     def seal_reference(self, use: str, data: bytes) -> str:
         """An opaque text (letters, digits, ``-_``) for ``data``: equal data, equal texts.

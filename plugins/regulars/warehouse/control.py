@@ -100,12 +100,7 @@ def begin_run(
         connection.execute(
             "insert into warehouse.ops.run_shops values (?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                shop.brand,
-                shop.platform,
-                shop.shop,
-                shop.zone,
-                shop.currency,
-                shop.first_date,
+                *shop_row(shop),
                 shop.day_end(as_of_date).replace(tzinfo=None),
                 before.replace(tzinfo=None) if before else None,
             ],
@@ -125,6 +120,11 @@ def begin_run(
         )
     connection.execute("commit")
     return len(pending)
+
+
+def shop_row(shop: Shop) -> tuple[str, str, str, str, str, date]:
+    """What models read of a shop, apart from how far the night sees: brand to first_date."""
+    return (shop.brand, shop.platform, shop.shop, shop.zone, shop.currency, shop.first_date)
 
 
 def pending_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -72,6 +72,22 @@ def warehouse_lock(
         os.close(descriptor)
 
 
+def holder_of(warehouse_path: Path) -> str | None:
+    """Who holds the warehouse at this moment; None when nobody does."""
+    path = warehouse_path.with_suffix(".lock")
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder_of(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _wait_for(
     descriptor: int, path: Path, wait_seconds: float, wait: Callable[[float], object]
 ) -> None:

@@ -64,17 +64,10 @@ parsed as (
     from exploded
 ),
 
--- Lines come in any order; their ids, as numbers, give every version the same line numbers.
 numbered as (
     select
         *,
-        row_number() over (
-            partition by _batch_id, _line
-            order by
-                length(line_id) asc nulls last,
-                line_id asc nulls last,
-                product_id asc nulls last
-        ) as line_no,
+        {{ line_no_by_id() }} as line_no,
         coalesce(sum_amount, cast(list_price * quantity as decimal(18, 2))) as goods_amount
     from parsed
 ),

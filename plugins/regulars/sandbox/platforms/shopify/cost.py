@@ -93,13 +93,15 @@ class CostRules:
             return self._size(node, 0) * (1 + self._page(node.selection_set, named))
         return self._size(node, 1) * (1 + self._selection(node.selection_set, named))
 
-    def _page(self, selection: SelectionSetNode, kind: Any) -> int:
+    def _page(self, selection: SelectionSetNode | None, kind: Any) -> int:
+        if selection is None:
+            return 0
         cost = 0
         for node, _ in self._members(selection, kind):
             if isinstance(node, FieldNode) and node.name.value in _WRAPPERS:
                 inner = get_named_type(kind.fields[node.name.value].type)
                 of = self._page if node.name.value == "edges" else self._selection
-                cost = max(cost, of(node.selection_set, inner))  # type: ignore[arg-type]
+                cost = max(cost, of(node.selection_set, inner))
         return cost
 
     def _size(self, node: FieldNode, otherwise: int) -> int:

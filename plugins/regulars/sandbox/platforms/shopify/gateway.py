@@ -49,7 +49,7 @@ from regulars.sandbox.platforms.shopify.protocol import (
 from regulars.sandbox.platforms.shopify.root import Call, Root, bad_request
 
 _SORT_KEY = "PROCESSED_AT"
-_WRONG_TOKEN = "[API] Invalid API key or access token (unrecognized login or wrong password)"  # noqa: S105
+_UNAUTHORIZED = "[API] Invalid API key or access token (unrecognized login or wrong password)"
 _PROTECTED = {
     "Order": frozenset({"email", "phone", "shippingAddress"}),
     "Customer": frozenset(
@@ -171,7 +171,7 @@ class Gateway:
             return Answer(200, page, "text/html", {}, delay)
         token = headers.get("x-shopify-access-token")
         if token != self.access.token or faults.take("token_expired"):
-            return Answer(401, orjson.dumps({"errors": _WRONG_TOKEN}))
+            return Answer(401, orjson.dumps({"errors": _UNAUTHORIZED}))
         served = faults.served_version or _served(version)
         if served is None:
             return Answer(404, orjson.dumps({"errors": "Not Found"}))
