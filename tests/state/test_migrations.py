@@ -10,6 +10,7 @@ from tests.state.processes import race
 from tests.state.rows import DAY, ManualClock, proposal, suppressed
 
 ERASURES = ("erasures", "tombstones", "erasure_audits", "batch_scrubs", "erased_digests")
+LOYALTY = ("tier_grants", "point_redemptions")  # test_loyalty.py
 GOOD = Step(1, "good", ("create table stands (n integer)",))
 
 
@@ -107,7 +108,7 @@ def test_what_is_recorded_cannot_be_changed(state: StateStore, state_url: str) -
     state.commit_decisions(night.run_id, "gift", [proposal(1), later])
     database = Database(state_url)
     for table in APPEND_ONLY:
-        if table in ("batch_exits", "refusals", "threshold_versions", *ERASURES):
+        if table in ("batch_exits", "refusals", "threshold_versions", *ERASURES, *LOYALTY):
             continue  # empty here, and SQLite's triggers only fire on rows
         column = "brand" if table in ("decisions", "deferrals") else "run_id"
         for statement in (f"update {table} set {column} = 'x'", f"delete from {table}"):

@@ -15,9 +15,11 @@ from regulars.state.database import Database
 from regulars.state.schema import (
     decisions,
     message_events,
+    point_redemptions,
     refusals,
     stream_heads,
     threshold_versions,
+    tier_grants,
 )
 
 _ROWS_PER_FETCH = 5000
@@ -92,6 +94,37 @@ STREAMS: dict[str, Stream] = {
             "valid_from": "DATE",
             "customer_count": "BIGINT",
             "brand": "VARCHAR",
+        },
+    ),
+    "state__tier_grants": Stream(
+        tier_grants,
+        {
+            "seq": "BIGINT",
+            "grant_id": "VARCHAR",
+            "brand": "VARCHAR",
+            "member_key": "UUID",
+            "customer_key": "UUID",
+            "program": "VARCHAR",
+            "tier": "VARCHAR",
+            "level": "INTEGER",
+            "previous_level": "INTEGER",
+            "reason": "VARCHAR",
+            "decided_on": "DATE",
+            "valid_until": "DATE",
+        },
+    ),
+    "state__point_redemptions": Stream(
+        point_redemptions,
+        {
+            "seq": "BIGINT",
+            "redemption_id": "VARCHAR",
+            "brand": "VARCHAR",
+            "member_key": "UUID",
+            "customer_key": "UUID",
+            "gift": "VARCHAR",
+            "point_count": "BIGINT",
+            "rule": "VARCHAR",
+            "redeemed_at": "TIMESTAMP",
         },
     ),
 }

@@ -126,9 +126,30 @@ class Transformer:
         """
         if not good:
             return set()
+        found = self.fingerprints()
+        return self._with_descendants(
+            [name for name, value in found.items() if good.get(name) != value]
+        )
+
+    def readers_of(self, source: str, tables: Iterable[str]) -> set[str]:
+        """Models that read one of these tables of a source, and all that descends from them."""
+        wanted = set(tables)
+        manifest = self._parsed()
+        read = {
+            unique_id
+            for unique_id, one in manifest.sources.items()
+            if one.source_name == source and one.name in wanted
+        }
+        return self._with_descendants(
+            unique_id
+            for unique_id, node in manifest.nodes.items()
+            if node.resource_type.value == "model" and read & set(_parents(node))
+        )
+
+    def _with_descendants(self, unique_ids: Iterable[str]) -> set[str]:
         manifest = self._parsed()
         found = self.fingerprints()
-        queue = [name for name, value in found.items() if good.get(name) != value]
+        queue = list(unique_ids)
         children = manifest.child_map or _child_map(manifest)
         stale: set[str] = set()
         while queue:
