@@ -54,13 +54,13 @@ brand: demo
 valid_from: 2017-10-01
 currency: CNY
 earns: by_orders
+expiry: computed
 points_per_unit: 1
 valid_days: 365
 point_value: 0.01
 redemption_rate: 0.80
 expiring_days: 30
 text: 确认收货后每消费1元积1分，一年有效
-gift_window_days: 180
 gift_max_orders: 2
 gifts:
   - gift: bag

@@ -76,7 +76,7 @@ def test_who_was_erased_is_gone_from_the_ledger_and_the_counts_stay(state, state
     )
     before = state.ledger.result(run_id, "gift")
     state.grants.record([grant(1), grant(2)])
-    state.redemptions.redeem(redemption(1), customer_keys=[], available=50, stock=None, seen=0)
+    state.redemptions.redeem(redemption(1), customer_keys=[], available=50, stock=None, since=NOW)
     erased = erase(state)
     assert erased.counts == {
         "messages_suppressed": 1,

@@ -10,7 +10,7 @@ from regulars.errors import StateError
 from regulars.state import StateStore
 from regulars.state.database import Database
 from tests.state.processes import race
-from tests.state.rows import DAY, grant, redemption
+from tests.state.rows import DAY, PLANNED, grant, redemption
 
 OWN = [UUID(int=1 + 10**6)]
 
@@ -57,7 +57,7 @@ def test_the_database_itself_lets_nobody_down_on_a_switch(state, state_url) -> N
 
 
 def test_a_request_is_honoured_once(state: StateStore) -> None:
-    terms = {"customer_keys": OWN, "available": 60, "stock": None, "seen": 0}
+    terms = {"customer_keys": OWN, "available": 60, "stock": None, "since": PLANNED}
     assert state.redemptions.redeem(redemption(1), **terms) is True
     assert state.redemptions.redeem(redemption(1), **terms) is False
     assert state.redemptions.find("request-1") == redemption(1)
@@ -68,13 +68,18 @@ def test_a_request_is_honoured_once(state: StateStore) -> None:
 
 def test_points_are_spent_once_until_a_night_has_seen_it(state: StateStore) -> None:
     terms = {"customer_keys": OWN, "available": 99, "stock": None}
-    state.redemptions.redeem(redemption(1), seen=0, **terms)
+    state.redemptions.redeem(redemption(1), since=PLANNED, **terms)
     with pytest.raises(StateError, match="50 points, 49 are available"):
-        state.redemptions.redeem(redemption(1, redemption_id="again"), seen=0, **terms)
-    # The night that published 99 has taken the first one off already.
-    assert state.redemptions.redeem(redemption(1, redemption_id="again"), seen=1, **terms)
+        state.redemptions.redeem(redemption(1, redemption_id="again"), since=PLANNED, **terms)
+    # A night of a later date has taken the first one off already.
+    later = PLANNED + timedelta(seconds=1)
+    again = redemption(1, redemption_id="again", redeemed_at=later)
+    assert state.redemptions.redeem(again, since=later, **terms)
     exact = {**terms, "available": 100}
-    assert state.redemptions.redeem(redemption(1, redemption_id="third"), seen=1, **exact)
+    third = redemption(1, redemption_id="third", redeemed_at=later)
+    assert state.redemptions.redeem(third, since=later, **exact)
+    with pytest.raises(StateError, match="0 are available"):
+        state.redemptions.redeem(redemption(1, redemption_id="fourth"), since=later, **exact)
 
 
 def test_the_last_gift_is_taken_once(state: StateStore, state_url: str) -> None:
@@ -86,7 +91,7 @@ def test_the_last_gift_is_taken_once(state: StateStore, state_url: str) -> None:
                 customer_keys=[UUID(int=number + 10**6)],
                 available=50,
                 stock=2,
-                seen=0,
+                since=PLANNED,
             )
         except StateError as error:
             return error.what

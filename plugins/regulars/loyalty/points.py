@@ -65,8 +65,10 @@ class PointRule(_Model):
         redemption_rate: share (0..1) of open points that will be redeemed, for the liability.
         expiring_days: days ahead that count as expiring soon.
         text: the rule in the words that members read.
-        gift_window_days, gift_max_orders: members with at least one and at most this many valid
-            orders in so many days are offered a gift for their points.
+        gift_max_orders: members with at least one and at most this many valid orders in the RFM
+            window are offered a gift for their points.
+        expiry: ``computed`` from each lot's own end, or ``booked``: the delivered ledger takes what
+            lapses out itself, with entries of kind expire.
     """
 
     rule: Slug
@@ -74,6 +76,7 @@ class PointRule(_Model):
     valid_from: date
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     earns: Literal["by_orders", "delivered"]
+    expiry: Literal["computed", "booked"]
     points_per_unit: Annotated[
         Decimal, BeforeValidator(_as_decimal), Field(ge=0, le=1000, decimal_places=2)
     ]
@@ -84,9 +87,14 @@ class PointRule(_Model):
     redemption_rate: Rate
     expiring_days: Annotated[int, Field(ge=1, le=366)]
     text: Annotated[str, Field(min_length=1, max_length=60)]
-    gift_window_days: Annotated[int, Field(ge=1, le=3660)]
     gift_max_orders: Annotated[int, Field(ge=1)]
     gifts: tuple[Gift, ...] = ()
+
+    @model_validator(mode="after")
+    def _what_is_earned_here_ends_here(self) -> "PointRule":
+        if self.earns == "by_orders" and self.expiry == "booked":
+            raise ValueError("nobody would book the end of points that are earned here: computed")
+        return self
 
     def warehouse_row(self) -> dict[str, Any]:
         """The row of ``config.point_rules``."""

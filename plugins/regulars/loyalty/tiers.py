@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -260,7 +261,7 @@ def _check_succession(programs: Sequence[tuple[Path, TierProgram]]) -> None:
         by_brand[program.brand].append((path, program))
     for own in by_brand.values():
         own.sort(key=lambda one: one[1].valid_from)
-        for (_, before), (path, program) in zip(own, own[1:], strict=False):
+        for (_, before), (path, program) in pairwise(own):
             if program.valid_from == before.valid_from:
                 raise wrong(
                     path, ("valid_from",), f"{before.program} begins on the same day: one brand, "

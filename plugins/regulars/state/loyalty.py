@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Select, func, insert, select
 
 from regulars.errors import StateError
 from regulars.state.database import Database
@@ -158,7 +159,7 @@ class PointRedemptions:
         customer_keys: Sequence[UUID],
         available: int,
         stock: int | None,
-        seen: int,
+        since: datetime,
     ) -> bool:
         """Record a redemption if the account and the stock bear it; False if it stood already.
 
@@ -170,7 +171,8 @@ class PointRedemptions:
             customer_keys: all customers of the member.
             available: points available as published.
             stock: gifts of the kind there ever were; None for no limit.
-            seen: head of the stream that ``available`` accounts for; later ones are taken off.
+            since: end of the business date that ``available`` is as of (UTC, aware); what was
+                redeemed from then on is taken off.
 
         Raises:
             StateError: too few points, no gift left, or another request has this id.
@@ -185,11 +187,11 @@ class PointRedemptions:
                 if same != (wanted.brand, wanted.customer_key, wanted.gift):
                     raise _refused(wanted, "another redemption has this id")
                 return False
-            spent = connection.execute(
+            spent: int = connection.execute(
                 select(func.coalesce(func.sum(point_redemptions.c.point_count), 0)).where(
                     point_redemptions.c.customer_key.in_(sorted(set(customer_keys))),
                     point_redemptions.c.brand == wanted.brand,
-                    point_redemptions.c.seq > seen,
+                    point_redemptions.c.redeemed_at >= since,
                 )
             ).scalar_one()
             if wanted.point_count > available - int(spent):
@@ -214,7 +216,7 @@ class PointRedemptions:
         return True
 
 
-def _columns():  # type: ignore[no-untyped-def]
+def _columns() -> Select[Any]:
     return select(*(column for column in point_redemptions.c if column.name != "seq"))
 
 

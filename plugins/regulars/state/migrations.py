@@ -33,7 +33,8 @@ APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_LOYALTY, *_APPEND_ONLY_2)
 """Tables whose rows nobody may change or delete; triggers keep it so.
 
 One change is let through, and only the database knows how to make it: an erasure may take a person
-out of a decision, a deferral, a refusal, a grant or a redemption. Everything else of the row must stay as it is.
+out of a decision, a deferral, a refusal, a grant or a redemption. Everything else of the row must
+stay as it is.
 """
 
 ERASED_KEY = "00000000-0000-0000-0000-000000000000"
@@ -287,13 +288,17 @@ _STEPS_SQL_LOYALTY = (
 _NOBODY = f"new.member_key = '{ERASED_KEY}' and new.customer_key = '{ERASED_KEY}'"
 _SCRUBBED_LOYALTY: dict[str, tuple[tuple[str, ...], str]] = {
     "tier_grants": (
-        ("seq", "grant_id", "run_id", "brand", "program", "tier", "level", "previous_level")
-        + ("reason", "decided_on", "valid_until", "evidence"),
+        (
+            *("seq", "grant_id", "run_id", "brand", "program", "tier", "level", "previous_level"),
+            *("reason", "decided_on", "valid_until", "evidence"),
+        ),
         _NOBODY,
     ),
     "point_redemptions": (
-        ("seq", "redemption_id", "brand", "gift", "point_count", "rule", "redeemed_at")
-        + ("evidence",),
+        (
+            *("seq", "redemption_id", "brand", "gift", "point_count", "rule", "redeemed_at"),
+            "evidence",
+        ),
         _NOBODY,
     ),
 }
