@@ -118,9 +118,9 @@ def _print(found: Simulation, program: TierProgram, console: Console) -> None:
     console.print(table)
     console.print(
         f"{found.ups:,} members rise on the first day, nobody goes down; {found.later_downs:,} "
-        f"hold more than their orders reach and fall by one at the end of it; discounts and benefits "
-        f"{found.cost:,.2f} {program.currency} for a turnover like the last {program.window_days} "
-        "days'",
+        "hold more than their orders reach and fall by one at the end of it; discounts and "
+        f"benefits {found.cost:,.2f} {program.currency} for a turnover like that of the last "
+        f"{program.window_days} days",
         markup=False,
         highlight=False,
     )
