@@ -4,10 +4,6 @@ with identities as (
     select * from {{ ref('dim_member_identities') }}
 ),
 
-run as (
-    select * from {{ source('ops', 'run') }}
-),
-
 run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
@@ -221,7 +217,7 @@ entries as (
         {{ generate_key(["'points'", 'refund_key']) }} as entry_key,
         customer_key,
         'reverse' as movement,
-        - reversed_count as point_count,
+        -reversed_count as point_count,
         refunded_at as occurred_at,
         cast(null as timestamp) as expires_at,
         order_key,
@@ -237,7 +233,7 @@ entries as (
         {{ generate_key(["'redemption'", 'redemption_id']) }} as entry_key,
         customer_key,
         'redeem' as movement,
-        - point_count as point_count,
+        -point_count as point_count,
         redeemed_at as occurred_at,
         cast(null as timestamp) as expires_at,
         cast(null as uuid) as order_key,

@@ -72,7 +72,7 @@ changes as (
         brand,
         program,
         {{ add_days('counted_date', 'window_days') }} as change_date,
-        - net_amount as amount_change,
+        -net_amount as amount_change,
         -1 as order_change
     from orders
     where counted_date is not null

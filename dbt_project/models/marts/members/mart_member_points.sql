@@ -44,11 +44,15 @@ accounts as (
         lots.brand,
         sum(lots.open_count) - sum(lots.debt_count) as point_balance,
         sum(lots.debt_count) as debt_count,
-        coalesce(sum(lots.open_count) filter (
-            where
-                lots.expires_at > lots.visible_until
-                and lots.last_date <= {{ add_days('run.as_of_date', 'rules.expiring_days') }}
-        ), 0) as expiring_count,
+        sum(
+            case
+                when
+                    lots.expires_at > lots.visible_until
+                    and lots.last_date <= {{ add_days('run.as_of_date', 'rules.expiring_days') }}
+                    then lots.open_count
+                else 0
+            end
+        ) as expiring_count,
         min(lots.last_date) filter (
             where lots.open_count > 0 and lots.expires_at > lots.visible_until
         ) as next_expiry_date,

@@ -222,8 +222,7 @@ select
     case when granted.decision is null then granted.held_since else granted.as_of_date end
         as granted_date,
     granted.valid_until_date,
-    case when granted.decision is null then granted.held_reason else granted.decision end
-        as grant_reason,
+    coalesce(granted.decision, granted.held_reason) as grant_reason,
     case
         when granted.decision is null then coalesce(granted.held_previous_level, 0)
         else granted.held_level
