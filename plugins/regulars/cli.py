@@ -29,6 +29,10 @@ app.add_typer(landing_app, name="landing", no_args_is_help=True)
 
 quarantine_app = typer.Typer(help="Records that were refused: list, show, correct and release.")
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)
+tiers_app = typer.Typer(help="Tiers: what a program would do, and what is unwise about it.")
+app.add_typer(tiers_app, name="tiers", no_args_is_help=True)
+points_app = typer.Typer(help="Points: take a gift out of the catalogue.")
+app.add_typer(points_app, name="points", no_args_is_help=True)
 shops_app = typer.Typer(help="The shops: check their credentials, list what has landed of them.")
 app.add_typer(shops_app, name="shops", no_args_is_help=True)
 
@@ -383,6 +387,52 @@ def release_quarantine(
             read_settings(), credentials_from_environment, batch, line or None, changes
         )
         Console().print(text, markup=False, highlight=False)
+
+
+@tiers_app.command("simulate")
+def simulate_tiers(
+    file: Annotated[Path, typer.Argument(help="A tier program; it need not be in config/tiers.")],
+) -> None:
+    """Members per tier now and under a program, by the published marts; changes nothing."""
+    from regulars.loyalty.telling import print_simulation
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        print_simulation(read_settings(), file, Console())
+
+
+@tiers_app.command("lint")
+def lint_tiers(
+    file: Annotated[
+        Path | None, typer.Argument(help="A tier program; all of config/tiers without.")
+    ] = None,
+) -> None:
+    """Say what is unwise about a program that the platform would take; exit 1 if anything is."""
+    from regulars.loyalty.telling import print_lint
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        if not print_lint(read_settings(), file, Console()):
+            raise typer.Exit(1)
+
+
+@points_app.command("redeem")
+def redeem_points(
+    shop: Annotated[str, typer.Argument(help="Shop code of config/shops.yml.")],
+    buyer_id: Annotated[str, typer.Argument(help="The platform's id of the buyer.")],
+    gift: Annotated[str, typer.Argument(help="Gift of the catalogue in config/points.")],
+    request: Annotated[
+        str,
+        typer.Option(help="Id of the request: the same one is honoured once; no personal data."),
+    ],
+) -> None:
+    """Take a gift for a member's points; the next night's balance shows it."""
+    from regulars.loyalty.telling import redeem_gift
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        line = redeem_gift(read_settings(), shop, buyer_id, gift, request)
+        Console().print(line, markup=False, highlight=False)
 
 
 @shops_app.command("check")

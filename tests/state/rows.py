@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from regulars.state import message_id_of
+from regulars.state import PointRedemption, TierGrant, message_id_of
 
 DAY = date(2017, 10, 1)
 PLANNED = datetime(2017, 10, 2, 2, tzinfo=UTC)
@@ -70,3 +70,41 @@ def held_out(number: int, **changes: Any) -> dict[str, Any]:
 
 def suppressed(number: int, reason: str = "refused", **changes: Any) -> dict[str, Any]:
     return proposal(number, **{"outcome": "suppressed", "arm": None, "reason": reason, **changes})
+
+
+def grant(number: int, **changes: Any) -> TierGrant:
+    """A tier given to member ``number``; ``changes`` replace columns."""
+    values: dict[str, Any] = {
+        "grant_id": f"grant-{number}",
+        "run_id": "night-20171001",
+        "brand": "demo",
+        "member_key": member(number),
+        "customer_key": UUID(int=number + 10**6),
+        "program": "first",
+        "tier": "senior",
+        "level": 2,
+        "previous_level": 0,
+        "reason": "upgrade",
+        "decided_on": DAY,
+        "valid_until": DAY + timedelta(days=364),
+        "evidence": "mart_member_tiers of night-20171001",
+        **changes,
+    }
+    return TierGrant(**values)
+
+
+def redemption(number: int, **changes: Any) -> PointRedemption:
+    """A gift of 50 points taken by member ``number``; ``changes`` replace columns."""
+    values: dict[str, Any] = {
+        "redemption_id": f"request-{number}",
+        "brand": "demo",
+        "member_key": member(number),
+        "customer_key": UUID(int=number + 10**6),
+        "gift": "bag",
+        "point_count": 50,
+        "rule": "base",
+        "redeemed_at": PLANNED,
+        "evidence": "counter",
+        **changes,
+    }
+    return PointRedemption(**values)

@@ -19,7 +19,7 @@ from regulars.state import (
 from regulars.state.database import Database
 from regulars.state.migrations import APPEND_ONLY, ERASED_KEY
 from tests.state.processes import race
-from tests.state.rows import DAY, held_out, member, proposal, suppressed
+from tests.state.rows import DAY, grant, held_out, member, proposal, redemption, suppressed
 
 NOW = datetime(2017, 10, 2, 1, tzinfo=UTC)
 PERSON = ErasedKeys(
@@ -58,7 +58,10 @@ def dump(state_url: str) -> str:
     with Database(state_url).reading() as connection:
         return "\n".join(
             str(tuple(row))
-            for table in ("decisions", "deferrals", "refusals", "message_events")
+            for table in (
+                *("decisions", "deferrals", "refusals", "message_events"),
+                *("tier_grants", "point_redemptions"),
+            )
             for row in connection.execute(text(f"select * from {table}"))
         )
 
@@ -72,11 +75,15 @@ def test_who_was_erased_is_gone_from_the_ledger_and_the_counts_stay(state, state
         ]
     )
     before = state.ledger.result(run_id, "gift")
+    state.grants.record([grant(1), grant(2)])
+    state.redemptions.redeem(redemption(1), customer_keys=[], available=50, stock=None, since=NOW)
     erased = erase(state)
     assert erased.counts == {
         "messages_suppressed": 1,
         "decisions_scrubbed": 2,
         "deferrals_scrubbed": 1,
+        "tier_grants_scrubbed": 1,
+        "point_redemptions_scrubbed": 1,
         "refusals_scrubbed": 2,
     }
     content = dump(state_url)

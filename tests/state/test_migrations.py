@@ -11,6 +11,7 @@ from tests.state.rows import DAY, ManualClock, proposal, suppressed
 from tests.state.test_value_models import record_value_model
 
 ERASURES = ("erasures", "tombstones", "erasure_audits", "batch_scrubs", "erased_digests")
+LOYALTY = ("tier_grants", "point_redemptions")  # test_loyalty.py
 GOOD = Step(1, "good", ("create table stands (n integer)",))
 
 
@@ -109,7 +110,7 @@ def test_what_is_recorded_cannot_be_changed(state: StateStore, state_url: str) -
     record_value_model(state)
     database = Database(state_url)
     for table in APPEND_ONLY:
-        if table in ("batch_exits", "refusals", "threshold_versions", *ERASURES):
+        if table in ("batch_exits", "refusals", "threshold_versions", *ERASURES, *LOYALTY):
             continue  # empty here, and SQLite's triggers only fire on rows
         has_brand = table in ("decisions", "deferrals", "value_models", "value_calibrations")
         column = "brand" if has_brand else "run_id"

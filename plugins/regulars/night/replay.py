@@ -17,6 +17,7 @@ from pathlib import Path
 from regulars.credentials import CredentialsProvider
 from regulars.errors import NightError, WarehouseLocked
 from regulars.landing import list_batches
+from regulars.loyalty import load_loyalty
 from regulars.night import calendar
 from regulars.night import manifest as manifests
 from regulars.night.manifest import RunManifest
@@ -270,7 +271,8 @@ def _rebuild(
                 batches=batches,
             )
             control.sync_state(connection, state, manifest.state_heads)
-            brands = [brand.brand for brand in load_shops(settings.shops_path).brands]
+            shops = load_shops(settings.shops_path)
+            brands = [brand.brand for brand in shops.brands]
             models = queue_models(settings.dbt_project_dir)
             campaigns = load_campaigns(settings.config_dir, brands, models)
             control.write_campaigns(
@@ -278,6 +280,8 @@ def _rebuild(
             )
             hours = load_sending_hours(settings.config_dir)
             control.write_sending_hours(connection, hours.warehouse_row())
+            loyalty = load_loyalty(settings.config_dir, shops)
+            control.write_loyalty(connection, loyalty.warehouse_tables())
         transformer.seed()
         for subject, select in SUBJECTS.items():
             transformer.build(subject, select, set())

@@ -36,6 +36,7 @@ from regulars.landing import (
     span_text,
 )
 from regulars.landing.quarantine import refused_count
+from regulars.loyalty import Loyalty, load_loyalty
 from regulars.night import calendar
 from regulars.night import manifest as manifests
 from regulars.night.completeness import Plan, plan_windows
@@ -71,6 +72,7 @@ from regulars.state import (
     ErasedKeys,
     StateStore,
     ThresholdVersion,
+    TierGrant,
     Watermark,
 )
 from regulars.transform.runner import BuildReport, Transformer
@@ -92,7 +94,13 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 """dbt selection of each build step, in order."""
 
 PROPOSALS = ("tag:activation",)
-_TABLES_OF_CONFIG = {"config.shops": "ops.run_shops", "config.campaigns": "config.campaigns"}
+_TABLES_OF_CONFIG = {
+    "config.shops": "ops.run_shops",
+    "config.campaigns": "config.campaigns",
+    "config.tier_levels": "config.tier_levels",
+    "config.point_rules": "config.point_rules",
+    "config.gifts": "config.gifts",
+}
 """What of config/ is fingerprinted, and the source table that models read it from."""
 THRESHOLD_CANDIDATES = "+int_rfm__threshold_candidates,tag:members"
 """The candidates and what they need of the members' subject; orders are built before."""
@@ -157,6 +165,9 @@ class Night:
         brands = [brand.brand for brand in self.shops.brands]
         models = queue_models(self.settings.dbt_project_dir)
         return load_campaigns(self.settings.config_dir, brands, models)
+
+    def _loyalty(self) -> Loyalty:
+        return load_loyalty(self.settings.config_dir, self.shops)
 
     def _locked(self, what: str) -> AbstractContextManager[None]:
         settings = self.settings
@@ -525,6 +536,7 @@ class Night:
                     )
                     hours = load_sending_hours(self.settings.config_dir)
                     control.write_sending_hours(connection, hours.warehouse_row())
+                    control.write_loyalty(connection, self._loyalty().warehouse_tables())
                     good = control.read_fingerprints(connection)
                     pruned = pruned_batches(connection)
                 parsed.result()
@@ -650,9 +662,10 @@ class Night:
         """
         shops = [control.shop_row(shop) for shop in manifest.shops]
         campaigns = [campaign.warehouse_row() for campaign in self._campaigns()]
+        tables = {"shops": shops, "campaigns": campaigns, **self._loyalty().warehouse_tables()}
         return {
             f"config.{name}": hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
-            for name, rows in (("shops", shops), ("campaigns", campaigns))
+            for name, rows in tables.items()
         }
 
     def _stale(self, good: dict[str, str], manifest: RunManifest) -> set[str]:
@@ -862,6 +875,28 @@ class Night:
             ]
             if results and all(result.is_reread for result in results):
                 entry["note"] = "decided before; nothing is decided again"
+            night = self.state.nights.get(date_of(run_id))
+            if night is not None and not night.is_completed:
+                entry["tier_grants"] = self._record_grants(run_id)
+
+    def _record_grants(self, run_id: str) -> int:
+        """Record the tiers that the marts of this night give; how many were new.
+
+        The marts show them already, out of what was recorded before, so the same night read again
+        shows the same, and what is recorded enters the next one.
+        """
+        with open_warehouse(self.settings, holder=f"{self._holder} grants") as connection:
+            self._require_loaded(run_id, connection)
+            rows = control.iter_rows(
+                connection,
+                "select grant_id, brand, member_key, customer_key, program, tier, "
+                "tier_level as level, previous_level, grant_reason as reason, "
+                "granted_date as decided_on, valid_until_date as valid_until "
+                "from marts.main.mart_member_tiers where is_granted_tonight order by grant_id",
+            )
+            evidence = f"mart_member_tiers of {run_id}"
+            grants = [TierGrant(**row, run_id=run_id, evidence=evidence) for row in rows]
+        return self.state.grants.record(grants)
 
     def publish_marts(self, run_id: str) -> None:
         """Publish the marts: a copy under a versioned name, then the pointer."""

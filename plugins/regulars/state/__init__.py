@@ -10,6 +10,7 @@ from regulars.state.decisions import (
 from regulars.state.erasures import ERASED, TOMBSTONES, ErasedDigest, ErasedKeys, Erasure
 from regulars.state.facts import ThresholdVersion
 from regulars.state.lease import Lease
+from regulars.state.loyalty import PointRedemption, TierGrant
 from regulars.state.nights import Night, Watermark, run_id_of
 from regulars.state.proposals import Proposal, message_id_of
 from regulars.state.store import StateStore
@@ -29,10 +30,12 @@ __all__ = [
     "Lease",
     "MessageEvent",
     "Night",
+    "PointRedemption",
     "Proposal",
     "SentMessage",
     "StateStore",
     "ThresholdVersion",
+    "TierGrant",
     "ValueCalibration",
     "ValueModelVersion",
     "Watermark",

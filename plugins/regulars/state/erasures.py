@@ -37,8 +37,10 @@ from regulars.state.schema import (
     erasure_audits,
     erasures,
     message_events,
+    point_redemptions,
     refusals,
     stream_heads,
+    tier_grants,
     tombstones,
 )
 from regulars.state.streams import take_numbers
@@ -388,7 +390,7 @@ def _suppress(
 
 
 def _scrub(connection: Connection, wanted: ErasedKeys) -> dict[str, int]:
-    """Take the person out of decisions, deferrals and refusals; rows changed, per table."""
+    """Take the person out of what names them in recorded state; rows changed, per table."""
     nobody = UUID(ERASED_KEY)
     counts = {}
     for table in (decisions, deferrals):
@@ -403,6 +405,13 @@ def _scrub(connection: Connection, wanted: ErasedKeys) -> dict[str, int]:
                     contact_ref=None,
                     contact_hash=None,
                 )
+            ).rowcount
+            for condition in _about(table, wanted)
+        )
+    for table in (tier_grants, point_redemptions):
+        counts[f"{table.name}_scrubbed"] = sum(
+            connection.execute(
+                update(table).where(condition).values(member_key=nobody, customer_key=nobody)
             ).rowcount
             for condition in _about(table, wanted)
         )

@@ -28,11 +28,14 @@ _APPEND_ONLY_1 = (
 _APPEND_ONLY_2 = ("erasures", "tombstones", "erasure_audits", "batch_scrubs", "erased_digests")
 _APPEND_ONLY_VALUE = ("value_models", "value_calibrations")
 
-APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_VALUE)
+_APPEND_ONLY_LOYALTY = ("tier_grants", "point_redemptions")
+
+APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_LOYALTY, *_APPEND_ONLY_2, *_APPEND_ONLY_VALUE)
 """Tables whose rows nobody may change or delete; triggers keep it so.
 
 One change is let through, and only the database knows how to make it: an erasure may take a person
-out of a decision, a deferral or a refusal. Everything else of the row must stay as it is.
+out of a decision, a deferral, a refusal, a grant or a redemption. Everything else of the row must
+stay as it is.
 """
 
 ERASED_KEY = "00000000-0000-0000-0000-000000000000"
@@ -244,6 +247,63 @@ _STEPS_SQL_2 = (
     primary key (run_id, tombstone_head, basis))""",
 )
 
+_STEPS_SQL_LOYALTY = (
+    "insert into stream_heads (stream, head) values ('state__tier_grants', 0), "
+    "('state__point_redemptions', 0)",
+    """create table tier_grants (
+    seq bigint primary key,
+    grant_id text not null unique,
+    run_id text not null,
+    brand text not null,
+    member_key text not null,
+    customer_key text not null,
+    program text not null,
+    tier text not null,
+    level integer not null check (level > 0),
+    previous_level integer not null check (previous_level >= 0),
+    reason text not null
+        check (reason in ('upgrade', 'renew', 'downgrade_at_expiry', 'switch', 'manual')),
+    decided_on date not null,
+    valid_until date,
+    evidence text not null,
+    check (valid_until is null or valid_until >= decided_on),
+    check (level >= previous_level or reason in ('downgrade_at_expiry', 'manual')))""",
+    "create index tier_grants_by_customer on tier_grants (customer_key)",
+    "create index tier_grants_by_member on tier_grants (member_key)",
+    """create table point_redemptions (
+    seq bigint primary key,
+    redemption_id text not null unique,
+    brand text not null,
+    member_key text not null,
+    customer_key text not null,
+    gift text not null,
+    point_count bigint not null check (point_count > 0),
+    rule text not null,
+    redeemed_at timestamp not null,
+    evidence text not null)""",
+    "create index point_redemptions_by_customer on point_redemptions (customer_key)",
+    "create index point_redemptions_by_member on point_redemptions (member_key)",
+    "create index point_redemptions_by_gift on point_redemptions (brand, gift)",
+)
+
+_NOBODY = f"new.member_key = '{ERASED_KEY}' and new.customer_key = '{ERASED_KEY}'"
+_SCRUBBED_LOYALTY: dict[str, tuple[tuple[str, ...], str]] = {
+    "tier_grants": (
+        (
+            *("seq", "grant_id", "run_id", "brand", "program", "tier", "level", "previous_level"),
+            *("reason", "decided_on", "valid_until", "evidence"),
+        ),
+        _NOBODY,
+    ),
+    "point_redemptions": (
+        (
+            *("seq", "redemption_id", "brand", "gift", "point_count", "rule", "redeemed_at"),
+            "evidence",
+        ),
+        _NOBODY,
+    ),
+}
+
 _DECIDED_2 = (
     *("message_id", "run_id", "campaign", "brand", "platform", "shop", "channel", "purpose"),
     *("outcome", "arm", "reason", "bucket", "decided_on", "planned_at", "coupon_code"),
@@ -444,6 +504,29 @@ STEPS: tuple[Step, ...] = (
             f"create trigger {table}_append_only before update or delete or truncate "
             f"on {table} for each statement execute function regulars_append_only()"
             for table in _APPEND_ONLY_VALUE
+        ),
+    ),
+    Step(
+        version=6,
+        name="tiers granted and points redeemed",
+        statements=_STEPS_SQL_LOYALTY,
+        sqlite=tuple(
+            statement
+            for table in _APPEND_ONLY_LOYALTY
+            for statement in (
+                f"create trigger {table}_no_delete before delete on {table} "
+                f"begin select raise(abort, '{table} is append-only'); end",
+                _sqlite_scrub(table, _SCRUBBED_LOYALTY)[1],
+            )
+        ),
+        postgresql=tuple(
+            statement
+            for table in _APPEND_ONLY_LOYALTY
+            for statement in (
+                f"create trigger {table}_append_only before delete or truncate on {table} "
+                "for each statement execute function regulars_append_only()",
+                _postgresql_only_scrub(table, _SCRUBBED_LOYALTY),
+            )
         ),
     ),
 )

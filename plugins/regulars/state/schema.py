@@ -338,6 +338,40 @@ erased_digests = Table(
     Column("recorded_at", Instant, nullable=False),
 )
 
+tier_grants = Table(
+    "tier_grants",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("grant_id", Text, nullable=False, unique=True),
+    Column("run_id", Text, nullable=False),
+    Column("brand", Text, nullable=False),
+    Column("member_key", Key, nullable=False),
+    Column("customer_key", Key, nullable=False),
+    Column("program", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("previous_level", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_on", Date, nullable=False),
+    Column("valid_until", Date),
+    Column("evidence", Text, nullable=False),
+)
+
+point_redemptions = Table(
+    "point_redemptions",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("redemption_id", Text, nullable=False, unique=True),
+    Column("brand", Text, nullable=False),
+    Column("member_key", Key, nullable=False),
+    Column("customer_key", Key, nullable=False),
+    Column("gift", Text, nullable=False),
+    Column("point_count", BigInteger, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("redeemed_at", Instant, nullable=False),
+    Column("evidence", Text, nullable=False),
+)
+
 schema_version = Table(
     "schema_version",
     metadata,

@@ -10,6 +10,7 @@ from regulars.state.decisions import CommitResult, Ledger
 from regulars.state.erasures import Erasures
 from regulars.state.facts import Facts, Thresholds
 from regulars.state.lease import RunLease
+from regulars.state.loyalty import PointRedemptions, TierGrants
 from regulars.state.migrations import migrate
 from regulars.state.nights import Nights, Watermarks
 from regulars.state.streams import iter_rows, read_heads
@@ -35,6 +36,8 @@ class StateStore:
         thresholds: versions of cut points.
         value_models: versions of the value models' parameters.
         facts: small named JSON values.
+        grants: tiers given to members.
+        redemptions: gifts taken for points.
 
     Args:
         url: ``settings.resolved_state_url``: ``sqlite:///path`` or ``postgresql://…``.
@@ -58,6 +61,8 @@ class StateStore:
         self.thresholds = Thresholds(self._database)
         self.value_models = ValueModels(self._database)
         self.facts = Facts(self._database, clock)
+        self.grants = TierGrants(self._database)
+        self.redemptions = PointRedemptions(self._database)
 
     def commit_decisions(
         self,

@@ -173,6 +173,14 @@ def read_columns(
     return columns
 
 
+def write_loyalty(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> None:
+    """Replace ``config.tier_levels``, ``config.point_rules`` and ``config.gifts``."""
+    for table, rows in tables.items():
+        _replace(connection, table, rows)
+
+
 def _replace(
     connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]
 ) -> None:
