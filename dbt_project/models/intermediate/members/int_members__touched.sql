@@ -118,6 +118,17 @@ touched_customers as (
     inner join corrected_statements
         on statements.statement_key = corrected_statements.statement_key
     union
+    select contacts.customer_key
+    from {{ ref('stg_file__agent_contacts') }} as contacts
+    inner join run_shops
+        on
+            contacts.brand = run_shops.brand
+            and contacts.platform = run_shops.platform
+            and contacts.shop = run_shops.shop
+    where
+        contacts._batch_id in (select pending_batches.batch_id from pending_batches)
+        or {{ became_visible('contacts.contacted_at') }}
+    union
     select lines.customer_key
     from {{ ref('fct_order_lines') }} as lines
     where lines.product_key in (select regrouped.product_key from regrouped_products as regrouped)
