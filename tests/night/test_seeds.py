@@ -76,6 +76,8 @@ def test_thresholds_that_overlap_are_refused_before_any_seed_is_loaded(tmp_path)
     path.write_text(text.replace("silent,2,60,", "silent,2,15,"), encoding="utf-8")
     settings = Settings(data_dir=tmp_path / "data", dbt_project_dir=edited)
     settings.warehouse_path.parent.mkdir(parents=True)
+    with open_warehouse(settings, holder="test") as connection:
+        create_tables(connection)
     with pytest.raises(ConfigError, match=r"lifecycle_windows\.csv:3.*Next"):
         load_seeds(settings)
     with open_warehouse(settings, holder="test") as connection:

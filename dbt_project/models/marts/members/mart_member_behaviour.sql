@@ -117,6 +117,7 @@ purchase_days as (
     select
         member_key,
         paid_date,
+        count(*) as order_count,
         max(case when is_in_window then 1 else 0 end) as window_mark
     from orders
     where is_valid_order
@@ -126,6 +127,9 @@ purchase_days as (
 day_gaps as (
     select
         member_key,
+        paid_date,
+        order_count,
+        row_number() over days as position,
         {{ days_between('lag(paid_date) over days', 'paid_date') }} as gap_days,
         -- A gap lies in the window when both of its ends do.
         lag(window_mark) over days = 1 as is_in_window
@@ -136,6 +140,17 @@ day_gaps as (
 gaps as (
     select
         member_key,
+        min(paid_date) as first_order_date,
+        min(paid_date) filter (
+            where
+            position = 2
+            -- Where the orders of a day are not one purchase, the second may be of the same day.
+            or (
+                position = 1
+                and order_count > 1
+                and {{ parameter('same_day_merge', 'varchar') }} = 'no'
+            )
+        ) as second_order_date,
         count(gap_days) as gap_count,
         {{ quantile('gap_days', 0.8) }} as gap_p80_days,
         count(gap_days) filter (where is_in_window) as window_gap_count,
@@ -192,6 +207,8 @@ measured as (
     select
         bought.*,
         rules.*,
+        gaps.first_order_date,
+        gaps.second_order_date,
         coalesce(gaps.gap_count, 0) as gap_count,
         gaps.gap_p80_days,
         coalesce(gaps.window_gap_count, 0) as window_gap_count,
@@ -264,6 +281,8 @@ select
     typed.brand,
     typed.currency,
     typed.first_order_key,
+    typed.first_order_date,
+    typed.second_order_date,
     typed.first_order_currency,
     typed.first_order_net_amount,
     typed.is_first_order_full_price,

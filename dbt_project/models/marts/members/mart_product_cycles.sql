@@ -106,8 +106,7 @@ counted as (
             order by gap_days asc nulls last
             rows between unbounded preceding and current row
         ) as counted,
-        sum(purchase_count) over (partition by cycle_level, brand, level_name, is_gap) as gap_count,
-        sum(purchase_count) over (partition by cycle_level, brand, level_name) as watched_count
+        sum(purchase_count) over (partition by cycle_level, brand, level_name, is_gap) as gap_count
     from watched
 ),
 
@@ -117,14 +116,23 @@ learned as (
         brand,
         level_name,
         gap_count,
-        watched_count,
         {%- for pct in [50] + tail %}
         {{ histogram_quantile('gap_days', 'counted', 'gap_count', pct) }} as gap_p{{ pct }}_days
         {{- ',' if not loop.last }}
         {%- endfor %}
     from counted
     where is_gap
-    group by cycle_level, brand, level_name, gap_count, watched_count
+    group by cycle_level, brand, level_name, gap_count
+),
+
+watched_groups as (
+    select
+        brand,
+        level_name as product_group,
+        sum(purchase_count) as watched_count
+    from watched
+    where cycle_level = 'group'
+    group by brand, level_name
 ),
 
 -- Kaplan-Meier: whoever has not returned yet is at risk until the business date.
@@ -207,7 +215,7 @@ known as (
         {%- endfor %}
         {%- endfor %}
         coalesce(group_learned.gap_count, 0) as gap_count,
-        group_learned.watched_count,
+        coalesce(watched_groups.watched_count, 0) as watched_count,
         estimated.km_median_days,
         estimated.km_returned_share
     from groups
@@ -220,6 +228,10 @@ known as (
             and {{ level }}_learned.level_name
             = {{ {'group': 'groups.product_group', 'category': 'groups.category', 'shop': "''"}[level] }}
     {%- endfor %}
+    left join watched_groups
+        on
+            groups.brand = watched_groups.brand
+            and groups.product_group = watched_groups.product_group
     left join estimated
         on
             estimated.cycle_level = 'group'
@@ -286,7 +298,7 @@ select
     is_repurchasable,
     manual_cycle_days,
     cast(gap_count as bigint) as gap_count,
-    cast(coalesce(watched_count, 0) as bigint) as watched_count,
+    cast(watched_count as bigint) as watched_count,
     cast(gap_count as double) / nullif(watched_count, 0) as returned_rate,
     group_p50_days as gap_p50_days,
     group_p75_days as gap_p75_days,
