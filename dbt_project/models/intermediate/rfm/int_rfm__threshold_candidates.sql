@@ -57,27 +57,28 @@ interpolated as (
         brand,
         dimension,
         {%- for share in [20, 40, 60, 80] %}
-        round({{ quantile('measure', share / 100) }}, 6) as q{{ share }},
+            round({{ quantile('measure', share / 100) }}, 6) as q{{ share }},
         {%- endfor %}
         count(*) as customer_count
     from measures
     group by brand, dimension
 ),
 
--- The score by lower rank is 1 + least(4, floor(5 x members below / members): as many fifths as lie
--- wholly below. The value that ends a fifth is its cut; of days, from the other end, the day before.
+-- The score by lower rank is 1 + least(4, floor(5 x members below / members)): as many fifths as
+-- lie wholly below. The value that ends a fifth is its cut; of days, which count from the other
+-- end, the day before.
 lower_ranked as (
     select
         brand,
         dimension,
         {%- for share in [20, 40, 60, 80] %}
-        case
-            when dimension = 'recency'
-                then max(measure) filter (
-                    where place_from_above * 100 >= {{ 100 - share }} * customer_count
-                ) - 1
-            else min(measure) filter (where place * 100 >= {{ share }} * customer_count)
-        end as q{{ share }},
+            case
+                when dimension = 'recency'
+                    then max(measure) filter (
+                        where place_from_above * 100 >= {{ 100 - share }} * customer_count
+                    ) - 1
+                else min(measure) filter (where place * 100 >= {{ share }} * customer_count)
+            end as q{{ share }},
         {%- endfor %}
         count(*) as customer_count
     from placed

@@ -1,4 +1,4 @@
-{#- Nothing here changes without an event of the member's: an order that leaves the window is one. -#}
+{#- Nothing here changes without an event of the member's; an order leaving the window is one. -#}
 {{ config(meta={'touched_relation': 'int_members__touched', 'touched_key': 'member_key'}) }}
 
 with identities as (
@@ -27,14 +27,15 @@ rules as (
             'loyalty_inertia_group_share', 'refund_service_cost', 'contact_service_cost',
             'good_full_price_share', 'good_max_demand_share', 'costly_cost_share',
         ] %}
-        {{ lifecycle_parameter(name, 'decimal(9, 4)') }} as {{ name }},
+            {{ lifecycle_parameter(name, 'decimal(9, 4)') }} as {{ name }},
         {%- endfor %}
         {%- for name in [
             'loyalty_min_orders', 'loyalty_high_min_reviews', 'good_min_orders',
-            'costly_min_demands', 'costly_max_groups',
+            'costly_min_demands',
         ] %}
-        {{ lifecycle_parameter(name, 'integer') }} as {{ name }}{{ ',' if not loop.last }}
+            {{ lifecycle_parameter(name, 'integer') }} as {{ name }},
         {%- endfor %}
+        {{ lifecycle_parameter('costly_max_groups', 'integer') }} as costly_max_groups
 ),
 
 orders as (

@@ -4,6 +4,9 @@
 
 {%- set levels = ['group', 'category', 'shop'] %}
 {%- set tail = [75, 80, 90] %}
+{%- set level_names = {
+    'group': 'groups.product_group', 'category': 'groups.category', 'shop': "''",
+} %}
 
 with run as (
     select
@@ -63,22 +66,21 @@ durations as (
 -- Parents pool the gaps of their groups: each is still one between purchases of the same group.
 levelled as (
     {%- for level in levels %}
-    select
-        '{{ level }}' as cycle_level,
-        durations.brand,
-        {{ {'group': 'durations.product_group', 'category': 'groups.category', 'shop': "''"}[level] }}
-            as level_name,
-        durations.duration_days,
-        durations.is_completed,
-        durations.is_watched,
-        sum(durations.purchase_count) as purchase_count
-    from durations
-    inner join groups
-        on
-            durations.brand = groups.brand
-            and durations.product_group = groups.product_group
-    group by all
-    {{ 'union all' if not loop.last }}
+        select
+            '{{ level }}' as cycle_level,
+            durations.brand,
+            {{ level_names[level] }} as level_name,
+            durations.duration_days,
+            durations.is_completed,
+            durations.is_watched,
+            sum(durations.purchase_count) as purchase_count
+        from durations
+        inner join groups
+            on
+                durations.brand = groups.brand
+                and durations.product_group = groups.product_group
+        group by all
+        {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
 
@@ -116,10 +118,11 @@ learned as (
         brand,
         level_name,
         gap_count,
-        {%- for pct in [50] + tail %}
-        {{ histogram_quantile('gap_days', 'counted', 'gap_count', pct) }} as gap_p{{ pct }}_days
-        {{- ',' if not loop.last }}
+        {%- for pct in tail %}
+            {{ histogram_quantile('gap_days', 'counted', 'gap_count', pct) }}
+                as gap_p{{ pct }}_days,
         {%- endfor %}
+        {{ histogram_quantile('gap_days', 'counted', 'gap_count', 50) }} as gap_p50_days
     from counted
     where is_gap
     group by cycle_level, brand, level_name, gap_count
@@ -207,12 +210,16 @@ known as (
         run.silent_factor,
         run.lost_factor,
         {%- for level in levels %}
-        case when {{ level }}_learned.gap_count >= run.median_min_gaps
-            then {{ level }}_learned.gap_p50_days end as {{ level }}_p50_days,
-        {%- for pct in tail %}
-        case when {{ level }}_learned.gap_count >= run.tail_min_gaps
-            then {{ level }}_learned.gap_p{{ pct }}_days end as {{ level }}_p{{ pct }}_days,
-        {%- endfor %}
+            case
+                when {{ level }}_learned.gap_count >= run.median_min_gaps
+                    then {{ level }}_learned.gap_p50_days
+            end as {{ level }}_p50_days,
+            {%- for pct in tail %}
+                case
+                    when {{ level }}_learned.gap_count >= run.tail_min_gaps
+                        then {{ level }}_learned.gap_p{{ pct }}_days
+                end as {{ level }}_p{{ pct }}_days,
+            {%- endfor %}
         {%- endfor %}
         coalesce(group_learned.gap_count, 0) as gap_count,
         coalesce(watched_groups.watched_count, 0) as watched_count,
@@ -221,12 +228,12 @@ known as (
     from groups
     cross join run
     {%- for level in levels %}
-    left join learned as {{ level }}_learned
-        on
-            {{ level }}_learned.cycle_level = '{{ level }}'
-            and groups.brand = {{ level }}_learned.brand
-            and {{ level }}_learned.level_name
-            = {{ {'group': 'groups.product_group', 'category': 'groups.category', 'shop': "''"}[level] }}
+        left join learned as {{ level }}_learned
+            on
+                {{ level }}_learned.cycle_level = '{{ level }}'
+                and groups.brand = {{ level }}_learned.brand
+                and {{ level }}_learned.level_name
+                = {{ level_names[level] }}
     {%- endfor %}
     left join watched_groups
         on

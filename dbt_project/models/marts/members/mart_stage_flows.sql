@@ -36,7 +36,8 @@ months as (
     select
         brand_days.brand,
         {{ month_number('brand_days.day_date') }} as month_no,
-        min(make_date(year(brand_days.day_date), month(brand_days.day_date), 1)) as month_start_date,
+        min(make_date(year(brand_days.day_date), month(brand_days.day_date), 1))
+            as month_start_date,
         {{ month_number('min(run.as_of_date)') }} <> {{ month_number('brand_days.day_date') }}
         or {{ month_number(add_days('min(run.as_of_date)', '1')) }}
         <> {{ month_number('brand_days.day_date') }} as is_complete
@@ -160,7 +161,8 @@ select
     case when is_complete then opening_count * past_rate end as expected_members,
     case
         when is_complete
-            then (member_count - opening_count * past_rate)
-            / nullif(sqrt(opening_count * past_rate * (1 - past_rate)), 0)
+            then
+                (member_count - opening_count * past_rate)
+                / nullif(sqrt(opening_count * past_rate * (1 - past_rate)), 0)
     end as deviation_z
 from compared
