@@ -5,7 +5,7 @@ import shutil
 import pytest
 from tests.state.rows import DAY
 
-from regulars.errors import TransformFailed
+from regulars.errors import ConfigError, TransformFailed
 from regulars.night.steps import Night
 from regulars.settings import PROJECT_ROOT, Settings
 from regulars.state import run_id_of
@@ -64,3 +64,23 @@ def test_a_seed_that_was_edited_beside_a_broken_one_and_taken_back_is_what_it_wa
     assert last_day(settings) == 20, "one of them was loaded before the other failed"
 
     assert load_seeds(settings) == 60
+
+
+def test_thresholds_that_overlap_are_refused_before_any_seed_is_loaded(tmp_path):
+    edited = tmp_path / "edited"
+    shutil.copytree(
+        PROJECT_ROOT / "dbt_project", edited, ignore=shutil.ignore_patterns("target", "logs")
+    )
+    path = edited / "seeds" / "lifecycle_windows.csv"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("silent,2,60,", "silent,2,15,"), encoding="utf-8")
+    settings = Settings(data_dir=tmp_path / "data", dbt_project_dir=edited)
+    settings.warehouse_path.parent.mkdir(parents=True)
+    with open_warehouse(settings, holder="test") as connection:
+        create_tables(connection)
+    with pytest.raises(ConfigError, match=r"lifecycle_windows\.csv:3.*Next"):
+        load_seeds(settings)
+    with open_warehouse(settings, holder="test") as connection:
+        assert connection.execute(
+            "select count(*) from duckdb_tables() where schema_name = 'seeds'"
+        ).fetchall() == [(0,)]

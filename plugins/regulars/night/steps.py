@@ -76,6 +76,7 @@ from regulars.state import (
     Watermark,
 )
 from regulars.transform.runner import BuildReport, Transformer
+from regulars.transform.thresholds import check_thresholds
 from regulars.vault import Vault, keys_from_credentials, open_vault
 from regulars.warehouse import control, publish
 from regulars.warehouse.erase import altered_tables, content_of
@@ -621,6 +622,7 @@ class Night:
         changed = self.transformer.changed_with_descendants(good)
         if good and not self.transformer.seeds_of(changed):
             return
+        check_thresholds(self.settings.dbt_project_dir / "seeds")
         if good:
             # Before the first of them is replaced: should one fail, the others hold what was
             # edited, and taking the edit back must load them again.

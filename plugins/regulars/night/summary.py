@@ -19,6 +19,8 @@ marts.sql("select cell_code, count(*) as members from mart_member_lifecycle grou
 
 _COUNT_STAGES = ("prospect", "new", "returning", "loyal", "fan")
 _ACTIVITY_STAGES = ("active", "silent", "lost", "dead")
+_FLOW_STAGES = ("prospect", *_ACTIVITY_STAGES)
+_SCORES = range(1, 6)
 
 
 def print_summary(settings: Settings, run_id: str, console: Console) -> None:
@@ -30,6 +32,10 @@ def print_summary(settings: Settings, run_id: str, console: Console) -> None:
     console.rule(f"[bold]{run_id}")
     console.print(_rows_table(by_step))
     console.print(_cells_table(settings))
+    console.print(_flow_table(settings))
+    for line in _churn_lines(settings):
+        console.print(line, markup=False, highlight=False)
+    console.print(_rfm_table(settings))
     console.print(_messages_table(by_step))
     reconciled = _reconciliation_table(settings)
     if reconciled is not None:
@@ -75,6 +81,100 @@ def _cells_table(settings: Settings) -> Table:
         cells = [f"{counts.get((stage, activity), 0):,}" for activity in _ACTIVITY_STAGES]
         table.add_row(stage, *cells, f"{total:,}")
     table.add_row("total", *[""] * len(_ACTIVITY_STAGES), f"{sum(counts.values()):,}")
+    return table
+
+
+def _flow_table(settings: Settings) -> Table:
+    """This month's moves between groups of cells; who stayed put stands on the diagonal."""
+    month, rows = _this_month(
+        settings,
+        """
+        select
+            flows.month_start_date,
+            flows.from_cell_code,
+            flows.to_cell_code,
+            sum(flows.member_count)
+        from mart_stage_flows as flows
+        where
+            flows.month_start_date = (select max(month_start_date) from mart_stage_flows)
+            and flows.member_count > 0
+        group by all
+        """,
+    )
+    counts: dict[tuple[str, str], int] = {}
+    for start, end, count in rows:
+        way = _activity(start), _activity(end)
+        counts[way] = counts.get(way, 0) + int(count)
+    table = Table(
+        title=f"Members from their stage at the opening of {month} (rows) to today's (columns)",
+        title_justify="left",
+    )
+    table.add_column("")
+    for end in (*_FLOW_STAGES, "opening"):
+        table.add_column(end, justify="right")
+    for start in ("none", *_FLOW_STAGES):
+        ways = [counts.get((start, end), 0) for end in _FLOW_STAGES]
+        opening = "" if start == "none" else f"{sum(ways):,}"
+        table.add_row(start, *(f"{count:,}" for count in ways), opening)
+    closing = [
+        sum(counts.get((s, end), 0) for s in ("none", *_FLOW_STAGES)) for end in _FLOW_STAGES
+    ]
+    table.add_row("today", *(f"{count:,}" for count in closing), "")
+    return table
+
+
+def _this_month(settings: Settings, query: str) -> tuple[str, list[tuple[Any, ...]]]:
+    _, rows = query_published(settings, query)
+    month = f"{rows[0][0]:%Y-%m}" if rows else "the month"
+    return month, [row[1:] for row in rows]
+
+
+def _activity(cell: str) -> str:
+    """Activity of a cell: the end of its code, or the whole of none, prospect and dead."""
+    return cell.rpartition("_")[2]
+
+
+def _churn_lines(settings: Settings) -> list[str]:
+    """Flow and stock churn of each brand's newest month, with what they are made of."""
+    _, rows = query_published(
+        settings,
+        """
+        select
+            brand, month_start_date, is_complete, lost_count, opening_kept_count, churn_rate,
+            closing_lost_count, closing_buyer_count, lost_share
+        from mart_churn_monthly
+        qualify row_number() over (partition by brand order by month_start_date desc) = 1
+        order by brand
+        """,
+    )
+    return [
+        f"{brand} {month:%Y-%m}{'' if whole else ' so far'}: churn {_share(rate)} "
+        f"({lost:,} lost of {kept:,}), lost in all {_share(stock)} ({gone:,} of {buyers:,} buyers)"
+        for brand, month, whole, lost, kept, rate, gone, buyers, stock in rows
+    ]
+
+
+def _share(rate: float | None) -> str:
+    return "cannot tell" if rate is None else f"{rate:.1%}"
+
+
+def _rfm_table(settings: Settings) -> Table:
+    """Buyers by scores of recency and frequency (fixed cuts), 5 is best."""
+    _, rows = query_published(
+        settings,
+        "select recency_score, frequency_cut_score, count(*) from mart_member_rfm group by all",
+    )
+    counts = {(recency, frequency): count for recency, frequency, count in rows}
+    table = Table(title="Buyers by R (rows) and F (columns), 5 is best", title_justify="left")
+    table.add_column("")
+    for frequency in _SCORES:
+        table.add_column(f"F{frequency}", justify="right")
+    table.add_column("total", justify="right")
+    unscored = any(recency is None for recency, _ in counts)
+    for recency in (*reversed(_SCORES), *([None] if unscored else [])):
+        cells = [counts.get((recency, frequency), 0) for frequency in _SCORES]
+        name = "no cut points" if recency is None else f"R{recency}"
+        table.add_row(name, *(f"{count:,}" for count in cells), f"{sum(cells):,}")
     return table
 
 

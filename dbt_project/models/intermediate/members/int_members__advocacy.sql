@@ -84,6 +84,7 @@ advocacy as (
     select
         identities.member_key,
         pieces.advocacy_key,
+        pieces.stream,
         pieces.kind,
         {{ to_local_date('pieces.occurred_at', 'run_shops.zone') }} as advocacy_date
     from pieces
@@ -105,6 +106,9 @@ advocacy as (
 select
     member_key,
     min(advocacy_date) as first_advocacy_date,
-    count(*) as advocacy_count
+    count(*) as advocacy_count,
+    count(*) filter (where stream = 'reviews') as review_count,
+    count(*) filter (where kind = 'share') as share_count,
+    count(*) filter (where kind = 'referral_ordered') as referral_count
 from advocacy
 group by member_key

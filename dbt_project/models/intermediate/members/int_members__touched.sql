@@ -64,6 +64,32 @@ corrected_statements as (
     where _batch_id in (select pending_batches.batch_id from pending_batches)
 ),
 
+-- Whose group, or being bought again at all, the pending records change; as
+-- int_members__product_purchases names it.
+product_records as (
+    select
+        product_key,
+        coalesce(product_group, category, 'unsorted') || '|' || coalesce(repurchase, 'yes')
+            as bought_as,
+        _batch_id not in (select pending_batches.batch_id from pending_batches) as is_known,
+        {{ ordering([
+            "coalesce(modified_at, timestamp '1970-01-01 00:00:00')",
+            '_extracted_at',
+            '_batch_id',
+            '_line',
+        ]) }} as version
+    from {{ ref('stg_file__products') }}
+),
+
+regrouped_products as (
+    select product_key
+    from product_records
+    group by product_key
+    having
+        max_by(bought_as, version)
+        <> coalesce(max_by(bought_as, version) filter (where is_known), 'unsorted|yes')
+),
+
 touched_customers as (
     select customer_key from {{ ref('int_customers__touched') }}
     union
@@ -91,6 +117,21 @@ touched_customers as (
     from statements
     inner join corrected_statements
         on statements.statement_key = corrected_statements.statement_key
+    union
+    select contacts.customer_key
+    from {{ ref('stg_file__agent_contacts') }} as contacts
+    inner join run_shops
+        on
+            contacts.brand = run_shops.brand
+            and contacts.platform = run_shops.platform
+            and contacts.shop = run_shops.shop
+    where
+        contacts._batch_id in (select pending_batches.batch_id from pending_batches)
+        or {{ became_visible('contacts.contacted_at') }}
+    union
+    select lines.customer_key
+    from {{ ref('fct_order_lines') }} as lines
+    where lines.product_key in (select regrouped.product_key from regrouped_products as regrouped)
     union
     -- An order that leaves the RFM window changes its member although nothing happened to it.
     select orders.customer_key

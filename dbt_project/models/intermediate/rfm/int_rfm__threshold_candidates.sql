@@ -34,17 +34,75 @@ measures as (
         'monetary' as dimension,
         cast(window_net_amount as double) as measure
     from buyers
-)
+),
+
+-- Ties share their value, so it does not matter which of them stands where.
+placed as (
+    select
+        *,
+        row_number() over (
+            partition by brand, dimension order by measure asc nulls last
+        ) as place,
+        row_number() over (
+            partition by brand, dimension order by measure desc nulls last
+        ) as place_from_above,
+        count(*) over (partition by brand, dimension) as customer_count
+    from measures
+),
 
 -- Rounded, because interpolation leaves a trace of the binary fraction: a cut point of 32 that
 -- reads 31.999999999999996 would lift everybody with exactly 32 into the next bin.
+interpolated as (
+    select
+        brand,
+        dimension,
+        {%- for share in [20, 40, 60, 80] %}
+            round({{ quantile('measure', share / 100) }}, 6) as q{{ share }},
+        {%- endfor %}
+        count(*) as customer_count
+    from measures
+    group by brand, dimension
+),
+
+-- The score by lower rank is 1 + least(4, floor(5 x members below / members)): as many fifths as
+-- lie wholly below. The value that ends a fifth is its cut; of days, which count from the other
+-- end, the day before.
+lower_ranked as (
+    select
+        brand,
+        dimension,
+        {%- for share in [20, 40, 60, 80] %}
+            case
+                when dimension = 'recency'
+                    then max(measure) filter (
+                        where place_from_above * 100 >= {{ 100 - share }} * customer_count
+                    ) - 1
+                else min(measure) filter (where place * 100 >= {{ share }} * customer_count)
+            end as q{{ share }},
+        {%- endfor %}
+        count(*) as customer_count
+    from placed
+    group by brand, dimension
+)
+
 select
     brand,
     dimension,
-    round({{ quantile('measure', 0.2) }}, 6) as q20,
-    round({{ quantile('measure', 0.4) }}, 6) as q40,
-    round({{ quantile('measure', 0.6) }}, 6) as q60,
-    round({{ quantile('measure', 0.8) }}, 6) as q80,
-    count(*) as customer_count
-from measures
-group by brand, dimension
+    q20,
+    q40,
+    q60,
+    q80,
+    customer_count
+from interpolated
+where {{ parameter('cut_method', 'varchar') }} <> 'lower_rank'
+union all
+select
+    brand,
+    dimension,
+    q20,
+    q40,
+    q60,
+    q80,
+    customer_count
+from lower_ranked
+where {{ parameter('cut_method', 'varchar') }} = 'lower_rank'

@@ -47,7 +47,15 @@ select
     stays.valid_from,
     lead(stays.valid_from) over (
         partition by stays.member_key order by stays.valid_from asc nulls last
-    ) as valid_to
+    ) as valid_to,
+    first_value(stays.previous_cell_code) over (
+        partition by stays.member_key, {{ month_number('stays.valid_from') }}
+        order by stays.valid_from asc nulls last
+    ) as month_opening_cell_code,
+    row_number() over (
+        partition by stays.member_key, {{ month_number('stays.valid_from') }}
+        order by stays.valid_from desc nulls last
+    ) = 1 as is_last_of_month
 from stays
 inner join brands
     on stays.member_key = brands.member_key

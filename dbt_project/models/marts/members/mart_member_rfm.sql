@@ -74,6 +74,12 @@ thresholds as (
     select * from {{ ref('int_rfm__thresholds') }}
 ),
 
+segments as (
+    select *
+    from {{ ref('rfm_segments') }}
+    where segment_set = {{ parameter('rfm_segment_set', 'varchar') }}
+),
+
 -- Means as sum and count, compared by multiplication: exact, where a rounded mean is not.
 means as (
     select
@@ -188,10 +194,21 @@ select
     scored.frequency_bit,
     scored.monetary_bit,
     classes.rfm_class,
-    classes.label_zh as rfm_class_zh
+    classes.label_zh as rfm_class_zh,
+    segments.segment_set as rfm_segment_set,
+    segments.rfm_segment,
+    segments.label_zh as rfm_segment_zh
 from scored
 left join {{ ref('rfm_classes') }} as classes
     on
         scored.recency_bit = classes.recency_bit
         and scored.frequency_bit = classes.frequency_bit
         and scored.monetary_bit = classes.monetary_bit
+left join segments
+    on
+        scored.recency_score between segments.recency_min and segments.recency_max
+        and case
+            when segments.scoring = 'fixed_frequency' then scored.frequency_cut_score
+            else scored.frequency_score
+        end between segments.frequency_min and segments.frequency_max
+        and scored.monetary_score between segments.monetary_min and segments.monetary_max
