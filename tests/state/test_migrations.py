@@ -2,12 +2,12 @@ import pytest
 from sqlalchemy import MetaData, inspect, text
 
 from regulars.errors import ConfigError, StateError
-from regulars.state import StateStore
+from regulars.state import IdentityDecision, StateStore
 from regulars.state.database import Database
 from regulars.state.migrations import APPEND_ONLY, STEPS, Step, migrate
 from regulars.state.schema import metadata
 from tests.state.processes import race
-from tests.state.rows import DAY, ManualClock, proposal, suppressed
+from tests.state.rows import DAY, PLANNED, ManualClock, member, proposal, suppressed
 
 ERASURES = ("erasures", "tombstones", "erasure_audits", "batch_scrubs", "erased_digests")
 GOOD = Step(1, "good", ("create table stands (n integer)",))
@@ -105,11 +105,14 @@ def test_what_is_recorded_cannot_be_changed(state: StateStore, state_url: str) -
     night = state.nights.open(DAY)
     later = suppressed(2, "cap", is_final=False)
     state.commit_decisions(night.run_id, "gift", [proposal(1), later])
+    decided = IdentityDecision("demo", member(1), member(2), "merge", PLANNED, "ann", "ticket")
+    state.identity.record(decided)
     database = Database(state_url)
     for table in APPEND_ONLY:
         if table in ("batch_exits", "refusals", "threshold_versions", *ERASURES):
             continue  # empty here, and SQLite's triggers only fire on rows
-        column = "brand" if table in ("decisions", "deferrals") else "run_id"
+        is_about_a_brand = table in ("decisions", "deferrals", "identity_decisions")
+        column = "brand" if is_about_a_brand else "run_id"
         for statement in (f"update {table} set {column} = 'x'", f"delete from {table}"):
             with (
                 pytest.raises(StateError, match="append-only"),

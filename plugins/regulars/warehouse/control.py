@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 import duckdb
 import pyarrow as pa
@@ -125,6 +126,27 @@ def begin_run(
         )
     connection.execute("commit")
     return len(pending)
+
+
+def identity_map(connection: duckdb.DuckDBPyConnection) -> dict[UUID, UUID]:
+    """Recorded member key -> today's member key, for those that differ.
+
+    Only of members about whom something is recorded: others' keys were never handed out.
+    """
+    rows = connection.execute(
+        """
+        select founded_member_key, member_key
+        from marts.main.dim_member_identities
+        where
+            founded_member_key <> member_key
+            and founded_member_key in (
+                select member_key from warehouse.raw.state__decisions
+                union all
+                select member_key from warehouse.raw.state__refusals where member_key is not null
+            )
+        """
+    ).fetchall()
+    return dict(rows)
 
 
 def pending_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
