@@ -1,5 +1,6 @@
 """Connected components as the warehouse finds them, against a search in plain Python."""
 
+import itertools
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable
@@ -33,7 +34,7 @@ def _links(random: Random) -> list[Link]:
         links.extend((customer, identifier, kind) for customer in customers)
 
     chain = [_customer(random) for _ in range(CHAIN)]
-    for one, other in zip(chain, chain[1:], strict=False):
+    for one, other in itertools.pairwise(chain):
         share(one, other)
     share(*(_customer(random) for _ in range(SHARED_BY)))
     for _ in range(200):

@@ -11,7 +11,7 @@ import pytest
 
 from regulars.keys import founded_member_key, shop_key
 from tests.dbt.nights import Warehouse, differences
-from tests.dbt.project import Project, open_pair
+from tests.dbt.project import Project
 from tests.dbt.shop_story import Batch, Night, Record
 
 pytestmark = pytest.mark.slow
@@ -101,7 +101,8 @@ NIGHTS = [
     ], [_decided(1, "east/u2", "west/v2", "merge", 3)]),
     # Both kinds of merges are taken apart by hand, and the ends of the chain are two people.
     _night(4, [], [
-        _decided(2, "east/u2", "west/v2", "split", 4), _decided(3, "east/u1", "west/v1", "split", 4),
+        _decided(2, "east/u2", "west/v2", "split", 4),
+        _decided(3, "east/u1", "west/v1", "split", 4),
         _decided(4, "east/u6", "west/v6", "split", 4),
     ]),
     # And put together again.

@@ -132,5 +132,5 @@ def _require_consistent(decision: IdentityDecision, last: dict[Pair, str]) -> No
                 "somebody would be one person and two: "
                 f"{one} and {other} are split, and merged by hand over others",
                 where=f"brand {decision.brand}",
-                next_step="undo one of the decisions first; `regulars members decisions` lists them",
+                next_step="undo one of them first; `regulars members decisions` lists them",
             )
