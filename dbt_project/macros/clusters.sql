@@ -157,10 +157,10 @@
 {% macro retired_members() -%}
     (
         select
-            identities.founded_member_key,
-            identities.member_key
-        from {{ ref('dim_member_identities') }} as identities
-        where identities.founded_member_key <> identities.member_key
+            bridge.founded_member_key,
+            bridge.member_key
+        from {{ ref('dim_member_identities') }} as bridge
+        where bridge.founded_member_key <> bridge.member_key
     )
 {%- endmacro %}
 

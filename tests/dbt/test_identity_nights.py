@@ -43,12 +43,13 @@ def _trade(tid: str, buyer: str, day: int, changed: int | None = None) -> Record
     }  # fmt: skip
 
 
-def _paid(name: str, buyer: str, day: int) -> Batch:
-    """An order that the phone hP paid, bought by whom it is said to be bought today."""
+def _paid(name: str, buyer: str, day: int, order_id: str = "9", phone: str = "hP") -> Batch:
+    """An order that a phone paid, bought by whom it is said to be bought today."""
     order = {
-        "order_id": "9", "buyer_id": buyer, "status": "paid", "created_at": "2017-10-01T00:00:00Z",
-        "paid_at": "2017-10-01T00:10:00Z", "modified_at": f"2017-10-{day:02d}T02:00:00Z",
-        "paid_amount": "7.00", "payer_phone_hash": "hP", "payer_phone_ref": "ct_hP",
+        "order_id": order_id, "buyer_id": buyer, "status": "paid",
+        "created_at": "2017-10-01T00:00:00Z", "paid_at": "2017-10-01T00:10:00Z",
+        "modified_at": f"2017-10-{day:02d}T02:00:00Z", "paid_amount": "7.00",
+        "payer_phone_hash": phone, "payer_phone_ref": f"ct_{phone}",
     }  # fmt: skip
     return Batch(name, "file", "orders", "east", [order])
 
@@ -86,6 +87,10 @@ NIGHTS = [
                 _trade("6", "u6", 1)),
         _orders("a4", "west", _trade("2", "v1", 1), _trade("7", "v6", 1), _trade("8", "v8", 1)),
         _paid("a5", "u8", 1),
+        # Somebody with a sixth phone, which another has: it joins them not.
+        _paid("a6", "u10", 1, "10", "hQ"),
+        _members("a7", "east", *(_member("u10", f"h{n}", 1) for n in range(5))),
+        _members("a8", "west", _member("v10", "hQ", 1)),
     ]),
     # A fourth customer has the shared phone; v1 has a further one, which takes nothing back; the
     # order that proved something moves to another buyer.
@@ -93,6 +98,8 @@ NIGHTS = [
         _members("b1", "west", _member("v1", "hZ", 2)),
         _members("b2", "east", _member("u5", "hX", 2)),
         _paid("b3", "u9", 2),
+        # Only one has the sixth phone by now.
+        _paid("b4", "u11", 2, "10", "hR"),
     ]),
     # It moves back, another order moves for good, and strangers are merged by hand.
     _night(3, [

@@ -111,16 +111,16 @@ mentions as (
         customers.platform,
         customers.shop,
         'state' as record_source,
-        merges.decided_at as seen_at,
+        decided.decided_at as seen_at,
         'by_hand' as field,
-        cast(merges.customer_key as varchar) || '|' || cast(merges.other_customer_key as varchar)
+        cast(decided.customer_key as varchar) || '|' || cast(decided.other_customer_key as varchar)
             as native_id,
         cast(null as varchar) as contact_ref,
         cast(null as varchar) as _batch_id,
         cast(null as bigint) as _line
-    from {{ decided_pairs('merge') }} as merges
+    from {{ decided_pairs('merge') }} as decided
     inner join {{ ref('int_customers__identified') }} as customers
-        on customers.customer_key in (merges.customer_key, merges.other_customer_key)
+        on customers.customer_key in (decided.customer_key, decided.other_customer_key)
     where {{ only_touched('customers.customer_key', 'int_customers__touched') }}
 ),
 

@@ -2,6 +2,7 @@
     'touched_relation': 'ops.touched_keys',
     'touched_key': 'identifier_key',
     'touched_column': 'key',
+    'propagates': {'clustered': 'customer_key'},
 }) }}
 
 with rules as (
