@@ -35,8 +35,14 @@ points_app = typer.Typer(help="Points: take a gift out of the catalogue.")
 app.add_typer(points_app, name="points", no_args_is_help=True)
 shops_app = typer.Typer(help="The shops: check their credentials, list what has landed of them.")
 app.add_typer(shops_app, name="shops", no_args_is_help=True)
+members_app = typer.Typer(help="Who is one person: show it, merge, split, undo by hand.")
+app.add_typer(members_app, name="members", no_args_is_help=True)
 
 Batch = Annotated[str, typer.Argument(help="Batch, as `regulars landing list` shows it.")]
+Customer = Annotated[str, typer.Argument(help="Customer as SHOP:BUYER.")]
+Evidence = Annotated[
+    str, typer.Option(help="Where the reason can be seen, a ticket or a date; no personal data.")
+]
 Date = Annotated[str, typer.Argument(help="Business date, as 2017-10-01.")]
 
 
@@ -458,6 +464,71 @@ def list_windows(shop: Annotated[str, typer.Argument(help="Shop code.")]) -> Non
 
     with _told_plainly():
         print_windows(read_settings(), shop, Console())
+
+
+@members_app.command("merge")
+def merge_members(one: Customer, other: Customer, evidence: Evidence) -> None:
+    """Two customers of a brand are one person, from the next night on."""
+    _decide("merge", one, other, evidence)
+
+
+@members_app.command("split")
+def split_members(one: Customer, other: Customer, evidence: Evidence) -> None:
+    """Two customers are two people, whatever they share: they are never joined again."""
+    _decide("split", one, other, evidence)
+
+
+@members_app.command("undo")
+def undo_members(one: Customer, other: Customer, evidence: Evidence) -> None:
+    """What was decided about two customers holds no longer; the rules decide again."""
+    _decide("undo", one, other, evidence)
+
+
+def _decide(kind: str, one: str, other: str, evidence: str) -> None:
+    from regulars.night.erasure import requester
+    from regulars.night.identity import decide
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        line = decide(read_settings(), kind, one, other, evidence=evidence, decided_by=requester())
+        Console().print(line, markup=False, highlight=False)
+
+
+@members_app.command("show")
+def show_member(
+    who: Annotated[str, typer.Argument(help="Customer as SHOP:BUYER, or a member key.")],
+) -> None:
+    """The customers of a member, and every piece of evidence, used or put aside."""
+    from regulars.night.identity import customers_of, links_of
+    from regulars.night.overview import print_rows
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        settings, console = read_settings(), Console()
+        print_rows(*customers_of(settings, who), console)
+        print_rows(*links_of(settings, who), console)
+
+
+@members_app.command("shared")
+def list_shared() -> None:
+    """Identifiers that too many have, or that were contradicted: they join nobody."""
+    from regulars.night.identity import put_aside
+    from regulars.night.overview import print_rows
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        print_rows(*put_aside(read_settings()), Console())
+
+
+@members_app.command("decisions")
+def list_decisions() -> None:
+    """Every decision by hand about who is one person."""
+    from regulars.night.identity import decisions
+    from regulars.night.overview import print_rows
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        print_rows(*decisions(read_settings()), Console())
 
 
 @sandbox_app.command("serve")

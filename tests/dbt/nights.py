@@ -39,6 +39,10 @@ class Warehouse:
                 connection.execute(
                     "insert into raw.state__refusals values (?, ?, ?, ?, ?, ?, ?, ?)", list(row)
                 )
+            for row in night.decisions:
+                connection.execute(
+                    "insert into raw.state__identity_decisions values (?, ?, ?, ?, ?, ?)", list(row)
+                )
         self.pending += night.batches
 
     def build(self, night: Night, *arguments: str, run_id: str = "run") -> None:

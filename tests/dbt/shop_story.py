@@ -46,6 +46,8 @@ class Night:
     visible_until: dict[str, datetime]
     batches: list[Batch] = field(default_factory=list)
     refusals: list[tuple[Any, ...]] = field(default_factory=list)
+    decisions: list[tuple[Any, ...]] = field(default_factory=list)
+    """What is decided by hand: seq, brand, two customer keys, kind, instant."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,10 @@ def night(tmp_path, monkeypatch):
             "create table marts.main.dim_members (brand varchar, member_key uuid, "
             "phone_hash varchar, sms_consent varchar, sms_consent_at timestamp)"
         )
+        connection.execute(
+            "create table marts.main.dim_member_identities "
+            "(customer_key uuid, founded_member_key uuid, member_key uuid)"
+        )
         connection.execute("create schema warehouse.intermediate")
         connection.execute(
             "create table warehouse.intermediate.int_members__consents "
@@ -126,3 +130,27 @@ def test_only_words_that_change_something_are_recorded_and_only_once(night):
         ("consented again with another number", "consent", LATER),
     }
     assert night.state.stream_heads()["state__refusals"] == before + len(fresh)
+
+
+def test_what_is_known_of_whom_a_member_became_keeps_the_message_back(night):
+    """Decided about under a key that another member's customer founded; it is one person by now."""
+    waiting, refusing = (
+        list(STORIES).index(story) for story in ("never refused", "refused by day")
+    )
+    with open_warehouse(night.settings, holder="test") as connection:
+        connection.execute(
+            "insert into marts.main.dim_member_identities values (uuid(), ?, ?)",
+            [member(waiting), member(refusing)],
+        )
+        connection.execute(
+            "insert into warehouse.raw.state__decisions (seq, message_id, member_key) "
+            "values (1, 'x', ?)",
+            [member(waiting)],
+        )
+        connection.execute(
+            "delete from marts.main.dim_members where member_key = ?", [member(waiting)]
+        )
+    night.export(RUN)
+    left = b"".join(path.read_bytes() for path in night.settings.queues_dir.rglob("*.ndjson"))
+    message_id = proposal(waiting, campaign=CAMPAIGN)["message_id"]
+    assert message_id.encode() not in left

@@ -8,7 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from regulars.queues.exit import ExitContext, Verdict, check_exit, contaminated_contacts
+from regulars.queues.exit import (
+    ExitContext,
+    Verdict,
+    check_exit,
+    contaminated_contacts,
+    merged_draws,
+)
 from regulars.state import ConsentRecord, Decision, SentMessage
 from tests.queues.shop import CAPS, HOURS, NIGHT, ZONES, campaign, shanghai
 from tests.state.rows import DAY, PLANNED, member, proposal
@@ -257,6 +263,36 @@ def test_people_in_different_arms_are_contaminated() -> None:
     assert contaminated_contacts([treated, replace(held, campaign="other")], {}) == {}
     assert contaminated_contacts([treated, held], {member(2): member(1)}) == {}
     assert reasons(treated, contaminated=frozenset([("other", SHARED)])) == [None]
+
+
+MERGED = {member(2): member(1)}
+"""Member 2 has become member 1."""
+
+
+def test_of_merged_members_the_arm_of_the_key_that_stands_holds() -> None:
+    older = replace(message(1), outcome="holdout", arm="holdout", decided_on=DAY)
+    younger = replace(message(2), decided_on=DAY - timedelta(days=9))
+    ids = tuple(sorted([older.message_id, younger.message_id]))
+    (draw,) = merged_draws([younger, older], MERGED).values()
+    assert (draw.arm, draw.message_ids) == ("holdout", ids)
+    assert merged_draws([younger, older], {}) == {}
+    assert merged_draws([younger, replace(older, outcome="send", arm="treatment")], MERGED) == {}
+    assert merged_draws([younger, replace(older, campaign="other")], MERGED) == {}
+    # Both keys were retired: who was decided about first has the word.
+    both = {member(1): member(3), member(2): member(3)}
+    (draw,) = merged_draws([younger, older], both).values()
+    assert draw.arm == "treatment"
+
+
+def test_a_message_of_who_is_held_out_by_now_stays() -> None:
+    arms = {("gift", member(1)): "holdout"}
+    assert reasons(message(2), identity=MERGED, merged_arms=arms) == ["merged_holdout"]
+    assert reasons(message(3), identity=MERGED, merged_arms=arms) == [None]
+    assert reasons(message(2), identity={}, merged_arms=arms) == [None]
+    other = {("other", member(1)): "holdout"}
+    assert reasons(message(2), identity=MERGED, merged_arms=other) == [None]
+    treated = {("gift", member(1)): "treatment"}
+    assert reasons(message(2), identity=MERGED, merged_arms=treated) == [None]
 
 
 # --- caps ----------------------------------------------------------------------------------------

@@ -490,3 +490,53 @@ def test_now_is_an_instant_anywhere(state: StateStore, file_queue: FileQueue) ->
     local = NIGHT.astimezone(datetime.now().astimezone().tzinfo)
     (batch,) = export(state, file_queue, now=local)
     assert batch.exported == 1
+
+
+MERGED = {member(2): member(1)}
+"""Member 2 has become member 1."""
+
+
+def test_who_refused_under_a_retired_key_is_not_messaged(
+    state: StateStore, file_queue: FileQueue, queue_folder: Path
+) -> None:
+    commit(state, proposal(1), proposal(3))
+    state.consent.record([ConsentRecord("demo", None, member(2), "sms", "refusal", NIGHT, "form")])
+    (batch,) = export(state, file_queue, rules=rules(identity=MERGED))
+    assert dict(batch.suppressed) == {"refused": 1}
+    assert queued_members(queue_folder) == [3]
+
+
+def test_who_refused_as_one_may_be_messaged_as_the_other_again_after_an_unmerge(
+    state: StateStore, file_queue: FileQueue, queue_folder: Path
+) -> None:
+    commit(state, proposal(1), proposal(2))
+    state.consent.record([ConsentRecord("demo", None, member(2), "sms", "refusal", NIGHT, "form")])
+    export(state, file_queue, rules=rules(identity={}))
+    assert queued_members(queue_folder) == [1]
+
+
+def test_caps_count_what_both_of_two_merged_members_were_sent(
+    state: StateStore, file_queue: FileQueue, queue_folder: Path
+) -> None:
+    commit(state, proposal(2))
+    export(state, file_queue)
+    later = DAY + timedelta(days=1)
+    # Within 24 hours of what the other was sent.
+    soon = PLANNED + timedelta(hours=23)
+    changes = {"occasion": "later", "planned_at": soon.replace(tzinfo=None)}
+    run = commit(state, proposal(1, **changes), proposal(3, **changes), day=later)
+    merged = rules(identity=MERGED)
+    (batch,) = export(state, file_queue, run_id=run, rules=merged, now=NIGHT + timedelta(days=1))
+    assert dict(batch.suppressed) == {"cap": 1}
+    assert queued_members(queue_folder) == [2, 3]
+
+
+def test_members_who_were_drawn_apart_before_they_were_merged_are_flagged(
+    state: StateStore, file_queue: FileQueue, queue_folder: Path
+) -> None:
+    commit(state, held_out(1), proposal(2), proposal(3))
+    (batch,) = export(state, file_queue, rules=rules(identity=MERGED))
+    assert (batch.contaminated, dict(batch.suppressed)) == (2, {"merged_holdout": 1})
+    assert queued_members(queue_folder) == [3]
+    assert set(events(state, "contaminated")) == {1, 2}
+    assert export(state, file_queue, rules=rules(identity=MERGED)) == []

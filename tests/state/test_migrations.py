@@ -2,12 +2,12 @@ import pytest
 from sqlalchemy import MetaData, inspect, text
 
 from regulars.errors import ConfigError, StateError
-from regulars.state import StateStore
+from regulars.state import IdentityDecision, StateStore
 from regulars.state.database import Database
 from regulars.state.migrations import APPEND_ONLY, STEPS, Step, migrate
 from regulars.state.schema import metadata
 from tests.state.processes import race
-from tests.state.rows import DAY, ManualClock, proposal, suppressed
+from tests.state.rows import DAY, PLANNED, ManualClock, member, proposal, suppressed
 from tests.state.test_value_models import record_value_model
 
 ERASURES = ("erasures", "tombstones", "erasure_audits", "batch_scrubs", "erased_digests")
@@ -108,11 +108,14 @@ def test_what_is_recorded_cannot_be_changed(state: StateStore, state_url: str) -
     later = suppressed(2, "cap", is_final=False)
     state.commit_decisions(night.run_id, "gift", [proposal(1), later])
     record_value_model(state)
+    decided = IdentityDecision("demo", member(1), member(2), "merge", PLANNED, "ann", "ticket")
+    state.identity.record(decided)
     database = Database(state_url)
     for table in APPEND_ONLY:
         if table in ("batch_exits", "refusals", "threshold_versions", *ERASURES, *LOYALTY):
             continue  # empty here, and SQLite's triggers only fire on rows
-        has_brand = table in ("decisions", "deferrals", "value_models", "value_calibrations")
+        branded = ("decisions", "deferrals", "identity_decisions", "value_models")
+        has_brand = table in (*branded, "value_calibrations")
         column = "brand" if has_brand else "run_id"
         for statement in (f"update {table} set {column} = 'x'", f"delete from {table}"):
             with (

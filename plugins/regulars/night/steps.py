@@ -21,6 +21,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from regulars.clock import Clock, clock_for
 from regulars.credentials import CredentialsProvider
@@ -949,9 +950,9 @@ class Night:
                 zones={shop.shop: shop.tzinfo for shop in self.shops.shops},
                 hours=load_sending_hours(self.settings.config_dir),
                 caps=read_caps(self.settings.dbt_project_dir / "seeds" / "message_caps.csv"),
+                identity=self._record_words(run_id),
                 unsubscribe=self._unsubscribe_links(),
             )
-            self._record_words(run_id)
             batches = export_messages(
                 self.state,
                 transport_for(self.settings.resolved_queue_url),
@@ -975,11 +976,14 @@ class Night:
             if not batches:
                 entry["note"] = "0 messages: everything committed has left before"
 
-    def _record_words(self, run_id: str) -> None:
+    def _record_words(self, run_id: str) -> dict[UUID, UUID]:
         """Record what members whose messages still wait have said since they were decided.
 
         Refusals, and of the consents those that take a recorded refusal back: the newest word
         counts, and the exit looks at recorded words only.
+
+        Returns:
+            Recorded member key -> today's, for those that differ; empty when nothing waits.
         """
         waiting = {
             decision.member_key
@@ -987,10 +991,11 @@ class Night:
             for decision in self.state.ledger.unsettled(*batch)
         }
         if not waiting:
-            return
+            return {}
         opened_at = clock_for(self.settings.clock_url).now()
         with open_warehouse(self.settings, holder=f"{self._holder} consents") as connection:
             self._require_loaded(run_id, connection)
+            identity = control.identity_map(connection)
             rows = connection.execute(
                 # As the proposals do: whoever refused after the business date's end counts as well.
                 "select members.brand, members.member_key, members.phone_hash, "
@@ -1002,7 +1007,7 @@ class Night:
                 "where members.member_key in (select unnest(cast(? as uuid[]))) "
                 "and (members.sms_consent in ('granted', 'refused') "
                 "or consents.is_refused_by_now)",
-                [sorted(str(member_key) for member_key in waiting)],
+                [sorted({str(identity.get(key, key)) for key in waiting})],
             ).fetchall()
         evidence = f"dim_members of {run_id}"
         refusals: list[ConsentRecord] = []
@@ -1019,6 +1024,7 @@ class Night:
                     ConsentRecord(brand, phone_hash, member_key, "sms", "consent", at, evidence)
                 )
         self.state.consent.record([*refusals, *self.state.consent.taken_back(grants)])
+        return identity
 
     def complete_night(self, run_id: str) -> None:
         """Record that the night is done: digest in the manifest and in recorded state."""

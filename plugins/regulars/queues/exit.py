@@ -15,9 +15,11 @@ from regulars.queues.caps import Cap
 from regulars.state import ERASED, ConsentRecord, Decision, SentMessage
 from regulars.state.consent import EVERY_CHANNEL
 
+HOLDOUT = "holdout"
 STOPPED = "stopped"
 REFUSED = "refused"
 CONTAMINATED_CONTACT = "contaminated_contact"
+MERGED_HOLDOUT = "merged_holdout"
 DUPLICATE_CONTACT = "duplicate_contact"
 EXPIRED = "expired"
 QUIET = "quiet"
@@ -54,6 +56,8 @@ class ExitContext:
         consent: refusals and consents of the members and contacts concerned.
         contaminated: (campaign, contact hash) shared by people in different arms.
         identity: recorded member key -> today's member key, for those that differ.
+        merged_arms: (campaign, today's member key) -> the arm that stands, for people who were
+            drawn into different arms before they were merged.
         erased: keyed hashes of contacts whose owners were erased.
     """
 
@@ -66,6 +70,7 @@ class ExitContext:
     consent: Sequence[ConsentRecord] = ()
     contaminated: frozenset[tuple[str, str]] = frozenset()
     identity: Mapping[UUID, UUID] = field(default_factory=dict)
+    merged_arms: Mapping[tuple[str, UUID], str] = field(default_factory=dict)
     erased: frozenset[str] = frozenset()
 
     def person(self, member_key: UUID) -> UUID:
@@ -109,6 +114,52 @@ def contaminated_contacts(
         people = {identity.get(row.member_key, row.member_key) for row in decisions}
         if len(people) > 1 and len({row.arm for row in decisions}) > 1:
             found[contact] = sorted(row.message_id for row in decisions)
+    return found
+
+
+@dataclass(frozen=True)
+class MergedDraw:
+    """One campaign's draws of a person who was several members when they were made.
+
+    Attributes:
+        arm: the arm that stands: of the member whose key stands, else of the one decided first.
+        message_ids: ids of all messages concerned, sorted.
+    """
+
+    arm: str
+    message_ids: tuple[str, ...]
+
+
+def merged_draws(
+    drawn: Iterable[Decision], identity: Mapping[UUID, UUID]
+) -> dict[tuple[str, UUID], MergedDraw]:
+    """People who were drawn into different arms of one campaign before they were merged.
+
+    Args:
+        drawn: decisions with an arm, sent or held out.
+        identity: recorded member key -> today's, for those that differ.
+
+    Returns:
+        (campaign, today's member key) -> what stands and which messages are contaminated.
+    """
+    by_person: dict[tuple[str, UUID], list[Decision]] = defaultdict(list)
+    for decision in drawn:
+        if decision.arm is not None:
+            person = identity.get(decision.member_key, decision.member_key)
+            by_person[decision.campaign, person].append(decision)
+    found = {}
+    for (campaign, person), decisions in by_person.items():
+        if (
+            len({row.arm for row in decisions}) > 1
+            and len({row.member_key for row in decisions}) > 1
+        ):
+            first = min(
+                decisions,
+                key=lambda row: (row.member_key != person, row.decided_on, row.message_id),
+            )
+            found[campaign, person] = MergedDraw(
+                arm=str(first.arm), message_ids=tuple(sorted(row.message_id for row in decisions))
+            )
     return found
 
 
@@ -200,6 +251,8 @@ def _judge(decision: Decision, context: ExitContext, history: _History) -> Verdi
         reason = REFUSED
     elif (decision.campaign, decision.contact_hash) in context.contaminated:
         reason = CONTAMINATED_CONTACT
+    elif context.merged_arms.get(_drawn_as(decision, context), decision.arm) == HOLDOUT:
+        reason = MERGED_HOLDOUT
     elif _duplicate(decision, campaign, send_at, context, history):
         reason = DUPLICATE_CONTACT
     elif send_at >= expires_at:
@@ -209,6 +262,10 @@ def _judge(decision: Decision, context: ExitContext, history: _History) -> Verdi
     else:
         return Verdict(decision, send_at, expires_at, None)
     return Verdict(decision, None, expires_at, reason)
+
+
+def _drawn_as(decision: Decision, context: ExitContext) -> tuple[str, UUID]:
+    return decision.campaign, context.person(decision.member_key)
 
 
 def _send_time(decision: Decision, context: ExitContext, zone: ZoneInfo) -> datetime:

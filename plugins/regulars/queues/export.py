@@ -22,7 +22,13 @@ from zoneinfo import ZoneInfo
 from regulars.errors import QueueError
 from regulars.queues.campaigns import Campaign, SendingHours
 from regulars.queues.caps import Cap
-from regulars.queues.exit import ExitContext, Verdict, check_exit, contaminated_contacts
+from regulars.queues.exit import (
+    ExitContext,
+    Verdict,
+    check_exit,
+    contaminated_contacts,
+    merged_draws,
+)
 from regulars.queues.transports.handover import (
     BatchName,
     Outlet,
@@ -113,8 +119,7 @@ def export_messages(
             batch.recover()
             batch.flag_contaminated(rules)
         candidates = [decision for batch in work for decision in batch.waiting]
-        contaminated = frozenset(contact for batch in work for contact in batch.contaminated)
-        context = _context(state, now, rules, candidates, contaminated)
+        context = _context(state, now, rules, candidates, work)
         verdicts: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
         for verdict in check_exit(candidates, context):
             verdicts[verdict.decision.run_id, verdict.decision.campaign].append(verdict)
@@ -130,7 +135,7 @@ def _context(
     now: datetime,
     rules: ExportRules,
     candidates: Sequence[Decision],
-    contaminated: frozenset[tuple[str, str]],
+    work: Sequence["_Batch"],
 ) -> ExitContext:
     recorded: dict[UUID, set[UUID]] = defaultdict(set)
     for old, today in rules.identity.items():
@@ -153,8 +158,9 @@ def _context(
         caps=rules.caps,
         sent=sent,
         consent=consent,
-        contaminated=contaminated,
+        contaminated=frozenset(contact for batch in work for contact in batch.contaminated),
         identity=rules.identity,
+        merged_arms={person: arm for batch in work for person, arm in batch.merged_arms.items()},
         erased=state.erasures.contacts_among(hashes),
     )
 
@@ -186,6 +192,7 @@ class _Batch:
         self.name = (run_id, campaign)
         self.waiting: list[Decision] = state.ledger.unsettled(run_id, campaign)
         self.contaminated: list[tuple[str, str]] = []
+        self.merged_arms: dict[tuple[str, UUID], str] = {}
         self._state = state
         self._outlet = outlet
         self._tonight = tonight
@@ -206,14 +213,22 @@ class _Batch:
         self.waiting = [row for row in self.waiting if row.message_id not in found]
 
     def flag_contaminated(self, rules: ExportRules) -> None:
-        """Record on all messages concerned that people in different arms share a contact."""
+        """Record on all messages concerned where arms are mixed.
+
+        People in different arms share a contact, or were drawn apart and are one person by now.
+        """
         sharing = self._state.ledger.sharing_contacts(*self.name)
         contacts = contaminated_contacts(sharing, rules.identity)
         self.contaminated = list(contacts)
+        merged_keys = {*rules.identity, *rules.identity.values()}
+        drawn = self._state.ledger.drawn(self.name[1], merged_keys)
+        draws = merged_draws(drawn, rules.identity)
+        self.merged_arms = {person: draw.arm for person, draw in draws.items()}
+        concerned = {one for message_ids in contacts.values() for one in message_ids}
+        concerned.update(one for draw in draws.values() for one in draw.message_ids)
         self._flagged = self._state.ledger.append_events(
             MessageEvent(message_id, CONTAMINATED, self._now, self._tonight)
-            for message_ids in contacts.values()
-            for message_id in message_ids
+            for message_id in sorted(concerned)
         )
 
     def record_suppressed(self, verdicts: Sequence[Verdict]) -> None:

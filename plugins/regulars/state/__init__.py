@@ -9,6 +9,7 @@ from regulars.state.decisions import (
 )
 from regulars.state.erasures import ERASED, TOMBSTONES, ErasedDigest, ErasedKeys, Erasure
 from regulars.state.facts import ThresholdVersion
+from regulars.state.identity import IdentityDecision
 from regulars.state.lease import Lease
 from regulars.state.loyalty import PointRedemption, TierGrant
 from regulars.state.nights import Night, Watermark, run_id_of
@@ -27,6 +28,7 @@ __all__ = [
     "ErasedDigest",
     "ErasedKeys",
     "Erasure",
+    "IdentityDecision",
     "Lease",
     "MessageEvent",
     "Night",

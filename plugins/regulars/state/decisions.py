@@ -245,6 +245,19 @@ class Ledger:
             & decisions.c.contact_hash.in_(hashes)
         )
 
+    def drawn(self, campaign: str, member_keys: Iterable[UUID]) -> list[Decision]:
+        """Decisions of ``campaign`` with an arm about any of these recorded member keys."""
+        keys = sorted(set(member_keys))
+        return [
+            decision
+            for start in range(0, len(keys), CHUNK)
+            for decision in self._decisions(
+                (decisions.c.campaign == campaign)
+                & decisions.c.outcome.in_(("send", "holdout"))
+                & decisions.c.member_key.in_(keys[start : start + CHUNK])
+            )
+        ]
+
     def find(self, message_ids: Iterable[str]) -> dict[str, Decision]:
         """The decisions with these message ids; ids that were never decided are left out."""
         ids = sorted(set(message_ids))

@@ -29,8 +29,15 @@ _APPEND_ONLY_2 = ("erasures", "tombstones", "erasure_audits", "batch_scrubs", "e
 _APPEND_ONLY_VALUE = ("value_models", "value_calibrations")
 
 _APPEND_ONLY_LOYALTY = ("tier_grants", "point_redemptions")
+_APPEND_ONLY_IDENTITY = ("identity_decisions",)
 
-APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_LOYALTY, *_APPEND_ONLY_2, *_APPEND_ONLY_VALUE)
+APPEND_ONLY = (
+    *_APPEND_ONLY_1,
+    *_APPEND_ONLY_LOYALTY,
+    *_APPEND_ONLY_2,
+    *_APPEND_ONLY_VALUE,
+    *_APPEND_ONLY_IDENTITY,
+)
 """Tables whose rows nobody may change or delete; triggers keep it so.
 
 One change is let through, and only the database knows how to make it: an erasure may take a person
@@ -304,6 +311,22 @@ _SCRUBBED_LOYALTY: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 
+_STEPS_SQL_IDENTITY = (
+    "insert into stream_heads (stream, head) values ('state__identity_decisions', 0)",
+    """create table identity_decisions (
+    seq bigint primary key,
+    brand text not null,
+    customer_key text not null,
+    other_customer_key text not null,
+    kind text not null check (kind in ('merge', 'split', 'undo')),
+    decided_at timestamp not null,
+    decided_by text not null,
+    evidence text not null,
+    check (customer_key < other_customer_key))""",
+    "create index identity_decisions_by_pair on identity_decisions "
+    "(brand, customer_key, other_customer_key)",
+)
+
 _DECIDED_2 = (
     *("message_id", "run_id", "campaign", "brand", "platform", "shop", "channel", "purpose"),
     *("outcome", "arm", "reason", "bucket", "decided_on", "planned_at", "coupon_code"),
@@ -527,6 +550,22 @@ STEPS: tuple[Step, ...] = (
                 "for each statement execute function regulars_append_only()",
                 _postgresql_only_scrub(table, _SCRUBBED_LOYALTY),
             )
+        ),
+    ),
+    Step(
+        version=7,
+        name="who is one person and who is two, as decided by hand",
+        statements=_STEPS_SQL_IDENTITY,
+        sqlite=tuple(
+            f"create trigger {table}_no_{verb} before {verb} on {table} "
+            f"begin select raise(abort, '{table} is append-only'); end"
+            for table in _APPEND_ONLY_IDENTITY
+            for verb in ("update", "delete")
+        ),
+        postgresql=tuple(
+            f"create trigger {table}_append_only before update or delete or truncate "
+            f"on {table} for each statement execute function regulars_append_only()"
+            for table in _APPEND_ONLY_IDENTITY
         ),
     ),
 )

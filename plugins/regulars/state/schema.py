@@ -213,6 +213,19 @@ refusals = Table(
     Column("evidence", Text, nullable=False),
 )
 
+identity_decisions = Table(
+    "identity_decisions",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("brand", Text, nullable=False),
+    Column("customer_key", Key, nullable=False),
+    Column("other_customer_key", Key, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+)
+
 threshold_versions = Table(
     "threshold_versions",
     metadata,

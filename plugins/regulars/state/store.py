@@ -9,6 +9,7 @@ from regulars.state.database import Database
 from regulars.state.decisions import CommitResult, Ledger
 from regulars.state.erasures import Erasures
 from regulars.state.facts import Facts, Thresholds
+from regulars.state.identity import IdentityDecisions
 from regulars.state.lease import RunLease
 from regulars.state.loyalty import PointRedemptions, TierGrants
 from regulars.state.migrations import migrate
@@ -33,6 +34,7 @@ class StateStore:
         ledger: decisions and message events.
         consent: refusals and consents.
         erasures: who was erased, as keys that name nobody.
+        identity: which customers are one person, or two, as decided by hand.
         thresholds: versions of cut points.
         value_models: versions of the value models' parameters.
         facts: small named JSON values.
@@ -58,6 +60,7 @@ class StateStore:
         self.ledger = Ledger(self._database, clock)
         self.consent = ConsentLedger(self._database)
         self.erasures = Erasures(self._database, clock)
+        self.identity = IdentityDecisions(self._database)
         self.thresholds = Thresholds(self._database)
         self.value_models = ValueModels(self._database)
         self.facts = Facts(self._database, clock)

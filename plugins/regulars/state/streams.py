@@ -14,6 +14,7 @@ from regulars.errors import StateError
 from regulars.state.database import Database
 from regulars.state.schema import (
     decisions,
+    identity_decisions,
     message_events,
     point_redemptions,
     refusals,
@@ -81,6 +82,17 @@ STREAMS: dict[str, Stream] = {
             "kind": "VARCHAR",
             "occurred_at": "TIMESTAMP",
             "evidence": "VARCHAR",
+        },
+    ),
+    "state__identity_decisions": Stream(
+        identity_decisions,
+        {
+            "seq": "BIGINT",
+            "brand": "VARCHAR",
+            "customer_key": "UUID",
+            "other_customer_key": "UUID",
+            "kind": "VARCHAR",
+            "decided_at": "TIMESTAMP",
         },
     ),
     "state__threshold_versions": Stream(

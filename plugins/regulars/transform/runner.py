@@ -382,6 +382,10 @@ class Transformer:
         queue = list(node.depends_on.macros) if hasattr(node, "depends_on") else []
         # dbt finds a strategy by its name, not by a call in the model.
         queue += [name for name in manifest.macros if name.endswith(_STRATEGY_SUFFIX)]
+        # A materialization as well.
+        if hasattr(node.config, "materialized"):
+            own = f"macro.regulars.materialization_{node.config.materialized}_"
+            queue += [name for name in manifest.macros if name.startswith(own)]
         seen: set[str] = set()
         while queue:
             macro = queue.pop()

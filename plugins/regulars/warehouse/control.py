@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 import duckdb
 import pyarrow as pa
@@ -125,6 +126,27 @@ def begin_run(
 def shop_row(shop: Shop) -> tuple[str, str, str, str, str, date]:
     """What models read of a shop, apart from how far the night sees: brand to first_date."""
     return (shop.brand, shop.platform, shop.shop, shop.zone, shop.currency, shop.first_date)
+
+
+def identity_map(connection: duckdb.DuckDBPyConnection) -> dict[UUID, UUID]:
+    """Recorded member key -> today's member key, for those that differ.
+
+    Only of members about whom something is recorded: others' keys were never handed out.
+    """
+    rows = connection.execute(
+        """
+        select founded_member_key, member_key
+        from marts.main.dim_member_identities
+        where
+            founded_member_key <> member_key
+            and founded_member_key in (
+                select member_key from warehouse.raw.state__decisions
+                union all
+                select member_key from warehouse.raw.state__refusals where member_key is not null
+            )
+        """
+    ).fetchall()
+    return dict(rows)
 
 
 def pending_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:

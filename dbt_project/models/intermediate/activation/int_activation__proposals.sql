@@ -163,8 +163,25 @@ due as (
     where occasions.days_late between 0 and campaigns.catch_up_days
 ),
 
+-- What was decided about a member who has been merged since was decided about this person.
 decisions as (
-    select * from {{ source('raw', 'state__decisions') }}
+    select
+        recorded.*,
+        coalesce(retired.member_key, recorded.member_key) as present_member_key
+    from {{ source('raw', 'state__decisions') }} as recorded
+    left join {{ retired_members() }} as retired
+        on recorded.member_key = retired.founded_member_key
+),
+
+decided_occasions as (
+    select
+        campaign,
+        brand,
+        channel,
+        occasion,
+        present_member_key
+    from decisions
+    group by campaign, brand, channel, occasion, present_member_key
 ),
 
 -- A gift of the first month comes once in a life, even if an earlier first order turns up later.
@@ -173,14 +190,22 @@ considered as (
     from due
     left join decisions as decided
         on due.message_id = decided.message_id
+    left join decided_occasions as decided_before
+        on
+            due.campaign = decided_before.campaign
+            and due.brand = decided_before.brand
+            and due.channel = decided_before.channel
+            and due.occasion = decided_before.occasion
+            and due.member_key = decided_before.present_member_key
     left join decisions as given
         on
             due.audience = 'first_month_gift'
             and due.campaign = given.campaign
             and due.brand = given.brand
-            and due.member_key = given.member_key
+            and due.member_key = given.present_member_key
     where
         decided.message_id is null
+        and decided_before.campaign is null
         and given.message_id is null
 ),
 
@@ -208,18 +233,19 @@ ledger as (
 ),
 
 -- Drawn once and recorded: neither a salt nor a share edited later moves anybody to the other arm.
+-- Of merged members the one whose key stands has the word.
 recorded_draws as (
     select
         campaign,
         brand,
-        member_key,
-        min_by(bucket, seq) as bucket,
-        min_by(arm, seq) as arm
+        present_member_key as member_key,
+        min_by(bucket, {{ ordering(['member_key <> present_member_key', 'seq']) }}) as bucket,
+        min_by(arm, {{ ordering(['member_key <> present_member_key', 'seq']) }}) as arm
     from decisions
     where
         bucket is not null
         and arm is not null
-    group by campaign, brand, member_key
+    group by campaign, brand, present_member_key
 ),
 
 considered_members as (
@@ -374,7 +400,7 @@ contacted_before as (
             judged.campaign = ledger.campaign
             and judged.brand = ledger.brand
             and judged.contact_hash = ledger.contact_hash
-            and judged.member_key <> ledger.member_key
+            and judged.member_key <> ledger.present_member_key
     group by judged.message_id
 ),
 
@@ -411,7 +437,7 @@ ledger_matches as (
         on
             reachable.brand = ledger.brand
             and reachable.purpose = ledger.purpose
-            and reachable.member_key = ledger.member_key
+            and reachable.member_key = ledger.present_member_key
     union
     select
         reachable.message_id,

@@ -30,7 +30,7 @@ own_messages as (
     select
         decisions.brand,
         decisions.channel,
-        decisions.member_key,
+        coalesce(retired.member_key, decisions.member_key) as member_key,
         decisions.contact_hash,
         receipts.occurred_at,
         receipts.suppression_reason,
@@ -41,6 +41,8 @@ own_messages as (
             receipts.send_id = decisions.message_id
             and receipts.brand = decisions.brand
             and receipts.channel in (decisions.channel, '*')
+    left join {{ retired_members() }} as retired
+        on decisions.member_key = retired.founded_member_key
     where decisions.outcome = 'send'
 ),
 

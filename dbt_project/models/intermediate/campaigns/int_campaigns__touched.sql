@@ -72,15 +72,17 @@ mentions as (
 -- Evidence about messages of our own comes without a batch: whoever was decided about lately is
 -- looked at every night, for longer than any credit may still move.
 decided_members as (
-    select decisions.member_key
+    select coalesce(retired.member_key, decisions.member_key) as member_key
     from {{ source('raw', 'state__decisions') }} as decisions
     inner join run
         on decisions.decided_on > run.watched_after_date
+    left join {{ retired_members() }} as retired
+        on decisions.member_key = retired.founded_member_key
 ),
 
 -- A receipt names a message of ours by its own id, and may come later than anybody looks.
 answered_members as (
-    select decisions.member_key
+    select coalesce(retired.member_key, decisions.member_key) as member_key
     from {{ ref('int_receipts__unioned') }} as receipts
     inner join run_shops
         on
@@ -91,6 +93,8 @@ answered_members as (
         on
             receipts.brand = decisions.brand
             and receipts.send_id = decisions.message_id
+    left join {{ retired_members() }} as retired
+        on decisions.member_key = retired.founded_member_key
     where
         receipts._batch_id in (select batches.batch_id from pending_batches as batches)
         or {{ became_visible('receipts.occurred_at') }}

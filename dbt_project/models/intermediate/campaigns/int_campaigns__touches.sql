@@ -12,15 +12,17 @@ brand_shops as (
     group by brand
 ),
 
+-- The customer who founded the member that was decided about, whoever that belongs to by now:
+-- facts name customers, and a merge moves none.
 members as (
     select
-        members.member_key,
-        members.first_customer_key as customer_key,
+        identities.founded_member_key as member_key,
+        identities.customer_key,
         customers.platform,
         customers.shop
-    from {{ ref('dim_members') }} as members
+    from {{ ref('dim_member_identities') }} as identities
     inner join {{ ref('dim_customers') }} as customers
-        on members.first_customer_key = customers.customer_key
+        on identities.customer_key = customers.customer_key
 ),
 
 touched_sends as (

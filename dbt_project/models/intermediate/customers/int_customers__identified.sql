@@ -1,7 +1,7 @@
 {{ config(meta={
     'touched_relation': 'int_customers__touched',
     'touched_key': 'customer_key',
-    'propagates': {'members': 'member_key'},
+    'propagates': {'members': 'founded_member_key'},
 }) }}
 
 with run_shops as (
@@ -83,15 +83,52 @@ newest_members as (
                 members._batch_id desc nulls last,
                 members._line desc nulls last
         ) = 1
+),
+
+-- Everything that has landed of the customer, visible or not: what lands later never becomes
+-- earlier, so nobody's place among others moves (ADR 0014).
+records as (
+    select customer_key, _extracted_at
+    from {{ ref('int_orders__unioned') }}
+    where
+        customer_key is not null and {{ only_touched('customer_key', 'int_customers__touched') }}
+    union all
+    -- An order that names nobody is a customer of its own.
+    select unnamed.customer_key, versions._extracted_at
+    from {{ ref('int_orders__current') }} as unnamed
+    inner join {{ ref('int_orders__unioned') }} as versions
+        on unnamed.order_key = versions.order_key
+    where
+        unnamed.buyer_id = 'order:' || unnamed.order_id
+        and {{ only_touched('unnamed.customer_key', 'int_customers__touched') }}
+    {%- for model in [
+        'stg_file__members', 'int_reviews__unioned', 'stg_file__interactions', 'stg_file__sends',
+        'stg_file__coupon_events',
+    ] %}
+        union all
+        select customer_key, _extracted_at
+        from {{ ref(model) }}
+        where {{ only_touched('customer_key', 'int_customers__touched') }}
+    {%- endfor %}
+),
+
+recorded as (
+    select
+        customer_key,
+        min(_extracted_at) as first_recorded_at
+    from records
+    group by customer_key
 )
 
 select
     visible.customer_key,
-    {{ founded_member_key('visible.customer_key') }} as member_key,
+    {{ founded_member_key('visible.customer_key') }} as founded_member_key,
     visible.brand,
     visible.platform,
     visible.shop,
     visible.buyer_id,
-    coalesce(newest_members.is_employee, false) as is_employee
+    coalesce(newest_members.is_employee, false) as is_employee,
+    recorded.first_recorded_at
 from visible
 left join newest_members on visible.customer_key = newest_members.customer_key
+left join recorded on visible.customer_key = recorded.customer_key

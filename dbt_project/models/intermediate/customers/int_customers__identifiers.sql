@@ -1,4 +1,8 @@
-{{ config(meta={'touched_relation': 'int_customers__touched', 'touched_key': 'customer_key'}) }}
+{{ config(meta={
+    'touched_relation': 'int_customers__touched',
+    'touched_key': 'customer_key',
+    'propagates': {'identifiers': 'case when is_identity_key then identifier_key end'},
+}) }}
 
 with run_shops as (
     select * from {{ source('ops', 'run_shops') }}
@@ -28,7 +32,9 @@ order_versions as (
         versions.payer_phone_hash,
         versions.payer_phone_ref,
         versions.receiver_phone_hash,
-        versions.receiver_phone_ref
+        versions.receiver_phone_ref,
+        versions._batch_id,
+        versions._line
     from {{ ref('int_orders__unioned') }} as versions
     inner join orders on versions.order_key = orders.order_key
     where versions.buyer_id is null or versions.buyer_id = orders.buyer_id
@@ -47,7 +53,9 @@ members as (
         phone_hash,
         phone_ref,
         email_hash,
-        email_ref
+        email_ref,
+        _batch_id,
+        _line
     from {{ ref('stg_file__members') }}
     where {{ only_touched('customer_key', 'int_customers__touched') }}
 ),
@@ -73,7 +81,9 @@ mentions as (
             seen_at,
             '{{ field }}' as field,
             {{ field }} as native_id,
-            {{ token or 'cast(null as varchar)' }} as contact_ref
+            {{ token or 'cast(null as varchar)' }} as contact_ref,
+            _batch_id,
+            _line
         from {{ relation }}
         where {{ field }} is not null
         union all
@@ -88,9 +98,30 @@ mentions as (
         found.seen_at,
         found.field,
         found.native_id,
-        cast(null as varchar) as contact_ref
+        cast(null as varchar) as contact_ref,
+        found._batch_id,
+        found._line
     from {{ ref('int_identifiers__unioned') }} as found
     inner join orders on found.order_key = orders.order_key
+    union all
+    -- What is decided by hand joins like an identifier that the two alone have.
+    select
+        customers.customer_key,
+        customers.brand,
+        customers.platform,
+        customers.shop,
+        'state' as record_source,
+        decided.decided_at as seen_at,
+        'by_hand' as field,
+        cast(decided.customer_key as varchar) || '|' || cast(decided.other_customer_key as varchar)
+            as native_id,
+        cast(null as varchar) as contact_ref,
+        cast(null as varchar) as _batch_id,
+        cast(null as bigint) as _line
+    from {{ decided_pairs('merge') }} as decided
+    inner join {{ ref('int_customers__identified') }} as customers
+        on customers.customer_key in (decided.customer_key, decided.other_customer_key)
+    where {{ only_touched('customers.customer_key', 'int_customers__touched') }}
 ),
 
 -- A record without an instant (a member file may leave it out) shows at once.
@@ -102,7 +133,11 @@ visible as (
             mentions.brand = run_shops.brand
             and mentions.platform = run_shops.platform
             and mentions.shop = run_shops.shop
-    where mentions.seen_at is null or mentions.seen_at < run_shops.visible_until
+    where
+        mentions.seen_at is null
+        or mentions.seen_at < run_shops.visible_until
+        -- A decision corrects who somebody always was: it holds from when it is known.
+        or mentions.field = 'by_hand'
 ),
 
 known_fields as (
@@ -156,7 +191,14 @@ typed as (
         visible.contact_ref,
         types_of_fields.scope,
         types_of_fields.is_identity_key,
-        visible.seen_at
+        visible.seen_at,
+        visible._batch_id,
+        visible._line,
+        {{ ordering([
+            "coalesce(visible.seen_at, timestamp '1970-01-01 00:00:00')",
+            "coalesce(visible._batch_id, '')",
+            'coalesce(visible._line, 0)',
+        ]) }} as sequence
     from visible
     inner join types_of_fields
         on
@@ -176,7 +218,11 @@ select
     scope,
     is_identity_key,
     min(seen_at) as first_seen_at,
-    max(seen_at) as last_seen_at
+    max(seen_at) as last_seen_at,
+    -- Every row of a customer is made together, so the window sees all of them.
+    cast(count(*) over (partition by customer_key, identifier_type) as integer) as same_type_count,
+    min_by(_batch_id, sequence) as _batch_id,
+    min_by(_line, sequence) as _line
 from typed
 group by
     customer_key, brand, platform, shop, identifier_type, identifier_key, scope, is_identity_key

@@ -69,12 +69,24 @@ touched_by_new_shop as (
     where run_shops.previous_visible_until is null
 ),
 
+-- Recorded decisions have no batch; whoever one names is looked at every night, which is cheap
+-- because few are.
+touched_by_decision as (
+    select customer_key
+    from {{ source('raw', 'state__identity_decisions') }}
+    union
+    select other_customer_key as customer_key
+    from {{ source('raw', 'state__identity_decisions') }}
+),
+
 touched as (
     select customer_key from touched_by_mention
     union all
     select customer_key from touched_by_order
     union all
     select customer_key from touched_by_new_shop
+    union all
+    select customer_key from touched_by_decision
 )
 
 select customer_key

@@ -120,8 +120,10 @@ speakers as (
         refusals.seq,
         identities.member_key
     from refusals
+    left join {{ retired_members() }} as retired
+        on refusals.member_key = retired.founded_member_key
     inner join identities
-        on refusals.member_key = identities.member_key
+        on coalesce(retired.member_key, refusals.member_key) = identities.member_key
     union
     select
         refusals.seq,

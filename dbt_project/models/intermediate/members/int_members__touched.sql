@@ -142,11 +142,31 @@ touched_customers as (
             and orders.paid_date <= run.leaving_until_date
 ),
 
+-- Whoever's cluster was looked at may have joined somebody or left, and a member may have gone.
+clustered_members as (
+    select identities.member_key
+    from {{ source('ops', 'touched_keys') }} as clustered
+    inner join identities
+        on
+            clustered.key = identities.customer_key
+            and clustered.subject = 'clustered'
+    union
+    select identities.founded_member_key as member_key
+    from {{ source('ops', 'touched_keys') }} as clustered
+    inner join identities
+        on
+            clustered.key = identities.customer_key
+            and clustered.subject = 'clustered'
+),
+
 -- Recorded words have no batch and may arrive long after they were said; whoever has spoken is
 -- looked at every night, which is cheap because few have.
 refusing_members as (
-    select refusals.member_key
+    -- Said under the key of a member who has been merged since, it is said by whom that became.
+    select coalesce(retired.member_key, refusals.member_key) as member_key
     from refusals
+    left join {{ retired_members() }} as retired
+        on refusals.member_key = retired.founded_member_key
     where refusals.member_key is not null
     union
     select identities.member_key
@@ -167,6 +187,9 @@ union
 select handed_on.key as member_key
 from {{ source('ops', 'touched_keys') }} as handed_on
 where handed_on.subject = 'members'
+union
+select clustered_members.member_key
+from clustered_members
 union
 select refusing_members.member_key
 from refusing_members
