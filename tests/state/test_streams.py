@@ -5,8 +5,15 @@ import duckdb
 import pytest
 
 from regulars.errors import StateError
-from regulars.state import STREAMS, TOMBSTONES, ConsentRecord, StateStore, ThresholdVersion
-from tests.state.rows import DAY, held_out, member, proposal
+from regulars.state import (
+    STREAMS,
+    TOMBSTONES,
+    ConsentRecord,
+    IdentityDecision,
+    StateStore,
+    ThresholdVersion,
+)
+from tests.state.rows import DAY, PLANNED, grant, held_out, member, proposal, redemption
 from tests.state.test_value_models import record_value_model
 
 AT = datetime(2017, 10, 1, 18, tzinfo=UTC)
@@ -24,6 +31,13 @@ def fill(state: StateStore) -> None:
     )
     state.thresholds.record(
         [ThresholdVersion(1, "recency", 1.5, 2.5, 3.5, 4.5, date(2017, 1, 1), 100, "demo")]
+    )
+    state.grants.record([grant(1)])
+    state.redemptions.redeem(
+        redemption(1), customer_keys=[member(1)], available=60, stock=None, since=PLANNED
+    )
+    state.identity.record(
+        IdentityDecision("demo", member(1), member(2), "merge", PLANNED, "ann", "ticket")
     )
 
 
