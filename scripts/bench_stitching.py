@@ -15,6 +15,7 @@ import contextlib
 import io
 import os
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -99,6 +100,7 @@ def main() -> None:
                 connection.execute(
                     statement.format(chain=chain, star=star, grouped=grouped, seed=SEED)
                 )
+            connection.execute("update seeds.stitching_rules set may_join = max_customers > 1")
             connection.execute("insert into ops.run values ('night', date '2017-10-01', null)")
         names = " ".join(MODELS)
         _measured(
@@ -128,9 +130,11 @@ def _measured(what: str, run: Callable[[], None]) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF)
     started = time.monotonic()
     run()
-    time.monotonic() - started
+    seconds = time.monotonic() - started
     after = resource.getrusage(resource.RUSAGE_SELF)
-    after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    peak = after.ru_maxrss / 1024
+    sys.stdout.write(f"{what}: {seconds:.1f} s, {cpu:.1f} s of CPU, peak {peak:.0f} MB so far\n")
 
 
 @contextlib.contextmanager

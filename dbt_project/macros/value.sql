@@ -54,8 +54,23 @@
 {%- endmacro %}
 
 {#- True while more terms are needed. The rest of the series is at most the next term over 1 less the
-    larger of z and the next factor, for the factors tend to z from one side. -#}
+    larger of z and the next factor, for the factors tend to z from one side. What leaves the range of
+    a double, or does not end, is given up: is_series_summed() tells it apart. -#}
 {% macro is_series_unfinished() -%}
+    (
+        abs(total) < 1e300
+        and abs(term) < 1e300
+        and k < 100000
+        and {{ is_remainder_large() }}
+    )
+{%- endmacro %}
+
+{#- True where the sum stands to the stated precision. -#}
+{% macro is_series_summed() -%}
+    (abs(total) < 1e300 and abs(term) < 1e300 and not {{ is_remainder_large() }})
+{%- endmacro %}
+
+{% macro is_remainder_large() -%}
     (
         abs({{ series_factor('k') }}) >= 1e0
         or power(1e0 - z, b_term) * abs(term)

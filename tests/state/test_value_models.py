@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from regulars.state import StateStore, ValueCalibration, ValueModelVersion
 
@@ -61,10 +61,14 @@ def test_what_was_recorded_is_read_as_a_stream(state: StateStore) -> None:
 
 
 def test_only_an_attempt_that_did_not_fail_can_stay_in_force(state: StateStore) -> None:
-    assert not state.value_models.has_conclusive("demo", "CNY")
+    until = READY.valid_from
+    assert not state.value_models.has_conclusive("demo", "CNY", until)
     failed = replace(READY, readiness="failed", reason="not_converged")
     state.value_models.record(failed, [])
-    assert not state.value_models.has_conclusive("demo", "CNY")
+    assert not state.value_models.has_conclusive("demo", "CNY", until)
     cohort = replace(READY, readiness="cohort", reason="too_few_buyers")
     state.value_models.record(cohort, [])
-    assert state.value_models.has_conclusive("demo", "CNY")
+    assert state.value_models.has_conclusive("demo", "CNY", until)
+    # What only a night that was never completed has seen stays in force for nobody.
+    assert not state.value_models.has_conclusive("demo", "CNY", until - timedelta(days=1))
+    assert not state.value_models.has_conclusive("demo", "CNY", None)

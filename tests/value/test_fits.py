@@ -1,10 +1,13 @@
 """The two fits against published parameters and per-customer predictions."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regulars.value.fitting import Limits, fit_population
 from regulars.value.maximum import FitFailed, maximise
 from regulars.value.purchases import (
     PurchaseModel,
@@ -178,3 +181,30 @@ def test_a_longer_horizon_brings_more_orders_and_less_silence(
     assert all(
         orders >= (1 - none) * (1 - 1e-6) for orders, none in zip(coming, silent, strict=True)
     )
+
+
+def alike(seed: int) -> list[tuple[int, int, int, int]]:
+    """Members who all leave with the same probability after each order day."""
+    random = Random(seed)
+    members = []
+    for _ in range(1500):
+        age, rate, day = random.randint(200, 500), random.gammavariate(0.5, 0.05), 0.0
+        days: set[int] = set()
+        while random.random() > 0.3 and (day := day + random.expovariate(max(rate, 1e-9))) < age:
+            days.add(int(day))
+        days.discard(0)
+        members.append((len(days), max(days, default=0), age, 0))
+    return members
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_members_who_are_all_alike_get_no_model(seed: int) -> None:
+    cells = order_cells(alike(seed))
+    limits = Limits(
+        holdout_days=90, min_auc_rate=0.0, max_calibration_error_rate=1.0, largest_bucket=7
+    )
+    fit = fit_population(
+        {0: cells, 90: cells}, spend_cells(cdnow_spending()), limits, refused=None, has_good=True
+    )
+    assert (fit.readiness, fit.reason) == ("withheld", "purchases_at_bound")
+    assert fit.purchases is not None and fit.purchases.is_at_bound

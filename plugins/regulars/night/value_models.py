@@ -62,7 +62,7 @@ def record_due_models(
     for population in control.iter_rows(connection, _POPULATIONS):
         newest = state.value_models.newest(population["brand"], population["currency"])
         if is_due(newest, population, as_of_date, last_completed):
-            version = _attempt(connection, state, population, as_of_date)
+            version = _attempt(connection, state, population, as_of_date, last_completed)
             say(sentence(version))
             recorded.append(version)
     return recorded
@@ -109,7 +109,11 @@ def sentence(version: ValueModelVersion) -> str:
 
 
 def _attempt(
-    connection: Any, state: StateStore, population: dict[str, Any], as_of_date: date
+    connection: Any,
+    state: StateStore,
+    population: dict[str, Any],
+    as_of_date: date,
+    last_completed: date | None,
 ) -> ValueModelVersion:
     from regulars.value.fitting import Limits, fit_population
 
@@ -126,7 +130,7 @@ def _attempt(
         _read_spend(connection, key),
         limits,
         refused=population["reason"],
-        has_good=state.value_models.has_conclusive(*key),
+        has_good=state.value_models.has_conclusive(*key, until=last_completed),
     )
     cycle = connection.execute(_CYCLES, list(key)).fetchone() or (0, None)
     parameters: dict[str, Any] = {}

@@ -133,12 +133,22 @@ class ValueModels:
         with self._database.reading() as connection:
             return _newest(connection, brand, currency)
 
-    def has_conclusive(self, brand: str, currency: str) -> bool:
-        """Whether some attempt did not fail: what stays in force when the next one does."""
+    def has_conclusive(self, brand: str, currency: str, until: date | None) -> bool:
+        """Whether some attempt did not fail: what stays in force when the next one does.
+
+        Args:
+            brand: of the population.
+            currency: of the population.
+            until: business date of the last completed night; what a night that was never
+                completed has fitted may have seen what was taken out since. None: no such night.
+        """
+        if until is None:
+            return False
         query = select(func.count()).where(
             value_models.c.brand == brand,
             value_models.c.currency == currency,
             value_models.c.readiness != "failed",
+            value_models.c.valid_from <= until,
         )
         with self._database.reading() as connection:
             return bool(connection.execute(query).scalar_one())

@@ -98,7 +98,12 @@ def _fit(orders: Mapping[int, OrderCells], spend: SpendCells, limits: Limits) ->
     past_model = fit_purchases(past)
     tested = score(past, limits.holdout_days, past_model)
     spend_model, spend_reason = _fit_spend(spend)
-    reason = _shortcoming(tested, limits)
+    reason = (
+        # Members who are all alike: what the data tell of the differences is nothing.
+        "purchases_at_bound"
+        if purchases.is_at_bound or past_model.is_at_bound
+        else _shortcoming(tested, limits)
+    )
     return Fit(
         readiness="ready" if reason is None else "withheld",
         reason=reason,

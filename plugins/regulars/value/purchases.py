@@ -13,9 +13,10 @@ from regulars.value.cells import Floats, OrderCells
 from regulars.value.maximum import FitFailed, Maximum, Objective, maximise
 
 # r, alpha (days), a, b. Wider than any shop; beyond r = 20 members have one and the same rate, and
-# the series that SQL adds up would lose its digits.
+# the series that SQL adds up would lose its digits. Beyond a = 50 everybody leaves alike, and its
+# terms would leave the range of a double.
 _LOWER = np.log([1e-4, 0.1, 1e-4, 1e-4])
-_UPPER = np.log([20.0, 1e5, 1e4, 1e4])
+_UPPER = np.log([20.0, 1e5, 50.0, 1e4])
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,12 @@ touched_customers as (
             and contacts.platform = run_shops.platform
             and contacts.shop = run_shops.shop
     where
-        contacts._batch_id in (select pending_batches.batch_id from pending_batches)
+        -- A corrected contact may have been with somebody else before.
+        contacts.agent_contact_key in (
+            select corrected.agent_contact_key
+            from {{ ref('stg_file__agent_contacts') }} as corrected
+            where corrected._batch_id in (select pending_batches.batch_id from pending_batches)
+        )
         or {{ became_visible('contacts.contacted_at') }}
     union
     select lines.customer_key

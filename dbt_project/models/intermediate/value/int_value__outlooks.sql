@@ -133,7 +133,7 @@ expected as (
         age_days,
         horizon_days,
         discount_weight,
-        c_term * case
+        case when {{ is_series_summed() }} then c_term * case
             when abs(b_term * ln(1e0 - z)) < 1e-4
                 then
                     -ln(1e0 - z) * (
@@ -142,7 +142,7 @@ expected as (
                     )
             else (1e0 - power(1e0 - z, b_term)) / nullif(b_term, 0)
         end
-        - power(1e0 - z, b_term) * total as expected_orders
+        - power(1e0 - z, b_term) * total end as expected_orders
     from series
     where not {{ is_series_unfinished() }}
 )

@@ -71,11 +71,14 @@ orders as (
         and {{ is_countable_order('orders') }}
 ),
 
--- Money of different currencies is never added: amounts are in the currency of the newest order.
+-- Money of different currencies is never added: amounts are in the currency of the
+-- newest valid order.
 currencies as (
     select
         member_key,
-        max_by(currency, sequence) as currency
+        coalesce(
+            max_by(currency, sequence) filter (where is_valid_order), max_by(currency, sequence)
+        ) as currency
     from orders
     group by member_key
 ),
@@ -297,7 +300,8 @@ select
     cast(typed.discounted_order_count as integer) as discounted_order_count,
     cast(typed.full_price_order_count as integer) as full_price_order_count,
     cast(typed.gap_count as integer) as gap_count,
-    cast(ceil(typed.gap_p80_days) as integer) as gap_p80_days,
+    -- Interpolated in binary: 24.000000000000004 days are 24.
+    cast(ceil(round(typed.gap_p80_days, 6)) as integer) as gap_p80_days,
     typed.speaks_for_the_shop as is_recommending,
     typed.loyalty_type,
     types.label_zh as loyalty_type_zh,
