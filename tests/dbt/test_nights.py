@@ -11,6 +11,13 @@ from tests.dbt.shop_story import Story
 
 NIGHTS = 4
 
+# This story has no tier program, no rule for points and too few buyers for a model of their value:
+# test_loyalty_nights.py and test_value_models.py have.
+FILLED_ELSEWHERE = {
+    *("fct_point_lots", "mart_member_points", "mart_member_tiers"),
+    "mart_value_calibration",
+}
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
@@ -35,4 +42,5 @@ def test_sum_of_nights_equals_a_full_rebuild(project: Project, tmp_path: Path, s
     rebuilt.build(nights[-1], run_id="rebuild")
 
     assert differences(nightly.marts(), rebuilt.marts()) == ""
-    assert all(rows for table, rows in rebuilt.marts().items()), "an empty mart proves nothing"
+    empty = {table.split(".")[-1] for table, rows in rebuilt.marts().items() if not rows}
+    assert empty <= FILLED_ELSEWHERE, "an empty mart proves nothing"
