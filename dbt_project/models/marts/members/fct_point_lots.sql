@@ -372,12 +372,36 @@ steps as materialized (
     group by member_key, brand
 ),
 
+-- Lapsed lots that an entry still reaches: a refund of their order, or what the ledger books.
+reached_late as (
+    select
+        lots.member_key,
+        lots.lot_number
+    from lots
+    inner join debits
+        on
+            lots.member_key = debits.member_key
+            and lots.closes_at <= debits.occurred_at
+            and lots.order_key = debits.order_key
+    where debits.movement = 'reverse'
+    union
+    select
+        lots.member_key,
+        lots.lot_number
+    from lots
+    inner join debits
+        on lots.member_key = debits.member_key
+    where debits.movement = 'expire'
+),
+
+-- A lot is left out as soon as nothing can be taken from it any more.
 consumed as (
     select
         accounts.member_key,
         accounts.lot_number,
         accounts.earned_at,
         accounts.closes_at,
+        case when reached_late.lot_number is null then accounts.closes_at end as gone_at,
         accounts.order_key,
         0 as step,
         timestamp '0001-01-01 00:00:00' as last_at,
@@ -389,6 +413,10 @@ consumed as (
         cast(0 as bigint) as repaid_count,
         cast(0 as bigint) as debt_count
     from accounts
+    left join reached_late
+        on
+            accounts.member_key = reached_late.member_key
+            and accounts.lot_number = reached_late.lot_number
     where accounts.member_key in (select irregular.member_key from irregular)
     union all
     select
@@ -396,6 +424,7 @@ consumed as (
         taken.lot_number,
         taken.earned_at,
         taken.closes_at,
+        taken.gone_at,
         taken.order_key,
         taken.step,
         taken.occurred_at as last_at,
@@ -458,6 +487,7 @@ consumed as (
                             consumed.lot_number,
                             consumed.earned_at,
                             consumed.closes_at,
+                            consumed.gone_at,
                             consumed.order_key,
                             steps.step,
                             steps.movement,
@@ -491,6 +521,12 @@ consumed as (
                             on
                                 consumed.member_key = steps.member_key
                                 and consumed.step + 1 = steps.step
+                        where
+                            consumed.lot_number = 0
+                            or (
+                                consumed.open_count > 0
+                                and coalesce(consumed.gone_at > consumed.last_at, true)
+                            )
                     ) as met
                 ) as repaid
             ) as settled
@@ -510,17 +546,18 @@ settled as (
     select
         consumed.member_key,
         consumed.lot_number,
-        consumed.redeemed_count,
-        consumed.reversed_count,
-        consumed.booked_expired_count,
-        consumed.adjusted_count,
-        consumed.repaid_count,
-        consumed.debt_count
+        max(consumed.redeemed_count) as redeemed_count,
+        max(consumed.reversed_count) as reversed_count,
+        max(consumed.booked_expired_count) as booked_expired_count,
+        max(consumed.adjusted_count) as adjusted_count,
+        max(consumed.repaid_count) as repaid_count,
+        max(
+            case when consumed.step = last_steps.step then consumed.debt_count else 0 end
+        ) as debt_count
     from consumed
     inner join last_steps
-        on
-            consumed.member_key = last_steps.member_key
-            and consumed.step = last_steps.step
+        on consumed.member_key = last_steps.member_key
+    group by consumed.member_key, consumed.lot_number
     union all
     select
         lots.member_key,
