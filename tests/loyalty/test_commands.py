@@ -31,7 +31,7 @@ TABLES = """
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Ten members with an order each and 1,100 points, two of whom bought more; a rule of points."""
+    """Ten members with an order each and 1,100 points, two of whom bought more; one rule."""
     config = tmp_path / "config"
     (config / "tiers").mkdir(parents=True)
     (config / "points").mkdir()
