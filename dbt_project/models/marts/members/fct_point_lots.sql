@@ -5,10 +5,11 @@
     lots lapse in the order in which they came, a debit begins where the one before it ended, or where
     the lots that have lapsed by then end, whichever is further (a sum and a running maximum). A refund
     cuts its part out of its own lot before the line is laid, if no debit had come so far by then.
-    Members for whom this does not hold are worked out debit by debit; those without a debit need
+    Other members are worked out debit by debit; those without a debit need
     neither. -#}
 {{ config(meta={'touched_relation': 'int_points__touched', 'touched_key': 'member_key'}) }}
 
+{%- set never = "timestamp '9999-12-31 00:00:00'" %}
 {%- set movements = [
     {'name': 'redeemed', 'of': "'redeem'"},
     {'name': 'reversed', 'of': "'reverse'"},
@@ -48,7 +49,7 @@ lots as materialized (
         cast(row_number() over (
             partition by member_key
             order by
-                coalesce(expires_at, timestamp '9999-12-31 00:00:00') asc nulls last,
+                coalesce(expires_at, {{ never }}) asc nulls last,
                 occurred_at asc nulls last,
                 entry_key asc nulls last
         ) as integer) as lot_number,
@@ -131,7 +132,7 @@ debited_lots as (
             rows between unbounded preceding and current row
         ) as line_end,
         lag(lots.lot_number) over arrival_order as previous_number,
-        lag(coalesce(lots.closes_at, timestamp '9999-12-31 00:00:00')) over arrival_order
+        lag(coalesce(lots.closes_at, {{ never }})) over arrival_order
             as previous_closes_at
     from lots
     inner join debits
@@ -234,7 +235,7 @@ irregular as (
     from debited_lots
     where
         lot_number < previous_number
-        or coalesce(closes_at, timestamp '9999-12-31 00:00:00') < previous_closes_at
+        or coalesce(closes_at, {{ never }}) < previous_closes_at
         or closes_at <= earned_at
     union
     select debits.member_key
@@ -277,7 +278,7 @@ stretches as (
     where line_end > came_so_far
 ),
 
--- How much of each movement lies before the end of a lot: what has begun by there, less what of the
+-- Of each movement what lies before the end of a lot: what has begun by there, less what of the
 -- stretch that holds the end lies behind it.
 boundaries as (
     select
@@ -353,7 +354,7 @@ debts as (
     group by demands.member_key
 ),
 
--- A last step that takes nothing, so that a debt is paid from what was earned after the last debit.
+-- A last step takes nothing: a debt is paid from what was earned after the last debit.
 steps as materialized (
     select *
     from debits
@@ -365,7 +366,7 @@ steps as materialized (
         cast(max(step) + 1 as integer) as step,
         'settle' as movement,
         0 as point_count,
-        timestamp '9999-12-31 00:00:00' as occurred_at,
+        {{ never }} as occurred_at,
         cast(null as uuid) as order_key
     from debits
     where member_key in (select irregular.member_key from irregular)
@@ -406,11 +407,9 @@ consumed as (
         0 as step,
         timestamp '0001-01-01 00:00:00' as last_at,
         cast(accounts.point_count as bigint) as open_count,
-        cast(0 as bigint) as redeemed_count,
-        cast(0 as bigint) as reversed_count,
-        cast(0 as bigint) as booked_expired_count,
-        cast(0 as bigint) as adjusted_count,
-        cast(0 as bigint) as repaid_count,
+        {%- for movement in movements %}
+        cast(0 as bigint) as {{ movement.name }}_count,
+        {%- endfor %}
         cast(0 as bigint) as debt_count
     from accounts
     left join reached_late
@@ -426,19 +425,14 @@ consumed as (
         taken.closes_at,
         taken.gone_at,
         taken.order_key,
-        taken.step,
+        taken.step + 1 as step,
         taken.occurred_at as last_at,
         taken.left_count - taken.taken_count as open_count,
-        taken.redeemed_count
-        + case when taken.movement = 'redeem' then taken.taken_count else 0 end as redeemed_count,
-        taken.reversed_count
-        + case when taken.movement = 'reverse' then taken.taken_count else 0 end as reversed_count,
-        taken.booked_expired_count
-        + case when taken.movement = 'expire' then taken.taken_count else 0 end
-            as booked_expired_count,
-        taken.adjusted_count
-        + case when taken.movement in ('adjust', 'earn') then taken.taken_count else 0 end
-            as adjusted_count,
+        {%- for movement in movements[:4] %}
+        taken.{{ movement.name }}_count
+        + case when taken.movement in ({{ movement.of }}) then taken.taken_count else 0 end
+            as {{ movement.name }}_count,
+        {%- endfor %}
         taken.repaid_count + taken.repays_count as repaid_count,
         cast(
             taken.owed_count + taken.point_count
@@ -483,23 +477,10 @@ consumed as (
                         ), 0) as bigint) as repays_count
                     from (
                         select
-                            consumed.member_key,
-                            consumed.lot_number,
-                            consumed.earned_at,
-                            consumed.closes_at,
-                            consumed.gone_at,
-                            consumed.order_key,
-                            steps.step,
+                            consumed.*,
                             steps.movement,
                             steps.point_count,
                             steps.occurred_at,
-                            consumed.open_count,
-                            consumed.redeemed_count,
-                            consumed.reversed_count,
-                            consumed.booked_expired_count,
-                            consumed.adjusted_count,
-                            consumed.repaid_count,
-                            consumed.debt_count,
                             case
                                 when
                                     steps.movement = 'reverse'
@@ -546,11 +527,9 @@ settled as (
     select
         consumed.member_key,
         consumed.lot_number,
-        max(consumed.redeemed_count) as redeemed_count,
-        max(consumed.reversed_count) as reversed_count,
-        max(consumed.booked_expired_count) as booked_expired_count,
-        max(consumed.adjusted_count) as adjusted_count,
-        max(consumed.repaid_count) as repaid_count,
+        {%- for movement in movements %}
+        max(consumed.{{ movement.name }}_count) as {{ movement.name }}_count,
+        {%- endfor %}
         max(
             case when consumed.step = last_steps.step then consumed.debt_count else 0 end
         ) as debt_count
@@ -578,11 +557,9 @@ settled as (
     select
         member_key,
         0 as lot_number,
-        0 as redeemed_count,
-        0 as reversed_count,
-        0 as booked_expired_count,
-        0 as adjusted_count,
-        0 as repaid_count,
+        {%- for movement in movements %}
+        0 as {{ movement.name }}_count,
+        {%- endfor %}
         debt_count
     from debts
     where member_key not in (select irregular.member_key from irregular)
@@ -592,11 +569,9 @@ settled as (
 outcomes as (
     select
         accounts.*,
-        coalesce(settled.redeemed_count, 0) as redeemed_count,
-        coalesce(settled.reversed_count, 0) as reversed_count,
-        coalesce(settled.booked_expired_count, 0) as booked_expired_count,
-        coalesce(settled.adjusted_count, 0) as adjusted_count,
-        coalesce(settled.repaid_count, 0) as repaid_count,
+        {%- for movement in movements %}
+        coalesce(settled.{{ movement.name }}_count, 0) as {{ movement.name }}_count,
+        {%- endfor %}
         coalesce(settled.debt_count, 0) as settled_debt_count
     from accounts
     left join settled
@@ -617,11 +592,9 @@ select
     expires_at,
     closes_at,
     cast(point_count as bigint) as point_count,
-    cast(redeemed_count as bigint) as redeemed_count,
-    cast(reversed_count as bigint) as reversed_count,
-    cast(booked_expired_count as bigint) as booked_expired_count,
-    cast(adjusted_count as bigint) as adjusted_count,
-    cast(repaid_count as bigint) as repaid_count,
+    {%- for movement in movements %}
+    cast({{ movement.name }}_count as bigint) as {{ movement.name }}_count,
+    {%- endfor %}
     cast(
         point_count - redeemed_count - reversed_count - booked_expired_count - adjusted_count
         - repaid_count as bigint
