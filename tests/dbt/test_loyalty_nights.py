@@ -168,11 +168,15 @@ def test_tiers_and_points_by_nights_are_those_of_a_rebuild(
     assert differences(nightly.marts(), rebuilt.marts()) == ""
     assert tiers == [
         [("u1", 3, "upgrade", True), ("u2", 1, "upgrade", True), ("u3", 1, "upgrade", True)],
-        # The order of u3 is u2's now: 104.99 reach the second tier. Nothing else names u3, so that
-        # nobody of that name is known until the fourth; what was given waits.
-        [("u1", 3, "upgrade", False), ("u2", 2, "upgrade", True)],
+        # The order of u3 is u2's now: 104.99 reach the second tier. The ledger still names u3, who
+        # keeps what was given: the lowest tier has no last day.
+        [("u1", 3, "upgrade", False), ("u2", 2, "upgrade", True), ("u3", 1, "upgrade", False)],
         # Two days were given to u1, and nothing counts any more: one level, no more.
-        [("u1", 2, "downgrade_at_expiry", True), ("u2", 2, "upgrade", False)],
+        [
+            ("u1", 2, "downgrade_at_expiry", True),
+            ("u2", 2, "upgrade", False),
+            ("u3", 1, "upgrade", False),
+        ],
         [
             ("u1", 2, "downgrade_at_expiry", False),
             ("u2", 1, "downgrade_at_expiry", True),
@@ -187,8 +191,9 @@ def test_tiers_and_points_by_nights_are_those_of_a_rebuild(
     assert points == [
         [("u1", 350, 0, 0), ("u2", 106, 0, 0), ("u3", 5, 0, 0)],
         # What succeeded on the first stands for two days; the reward has no end.
-        [("u1", 0, 20, 330), ("u2", 0, 0, 104)],
-        [("u1", 0, 20, 330), ("u2", 0, 0, 104)],
+        # Of u3 the ledger alone speaks: seven that were u2's, and nine that count from the second.
+        [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 16, 0, 0)],
+        [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 16, 0, 0)],
         [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 136, 0, 0)],
         [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 16, 0, 120)],
     ]

@@ -8,7 +8,7 @@
 ) }}
 union all
 select
-    'mart_member_tiers: a grant takes a member down before its time or by more than one' as violation,
+    'mart_member_tiers: a grant takes a member down too early or by more than one' as violation,
     count(*) as violation_count
 from {{ ref('mart_member_tiers') }}
 where

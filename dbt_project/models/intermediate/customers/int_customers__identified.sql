@@ -33,6 +33,10 @@ mentions as (
     select customer_key, brand, platform, shop, buyer_id, occurred_at as happened_at
     from {{ ref('stg_file__coupon_events') }}
     where customer_key is not null and {{ only_touched('customer_key', 'int_customers__touched') }}
+    union all
+    select customer_key, brand, platform, shop, buyer_id, occurred_at as happened_at
+    from {{ ref('stg_file__points') }}
+    where {{ only_touched('customer_key', 'int_customers__touched') }}
 ),
 
 -- A record without an instant (a member file may leave out enrolled_at) shows at once.
@@ -103,7 +107,7 @@ records as (
         and {{ only_touched('unnamed.customer_key', 'int_customers__touched') }}
     {%- for model in [
         'stg_file__members', 'int_reviews__unioned', 'stg_file__interactions', 'stg_file__sends',
-        'stg_file__coupon_events',
+        'stg_file__coupon_events', 'stg_file__points',
     ] %}
         union all
         select customer_key, _extracted_at

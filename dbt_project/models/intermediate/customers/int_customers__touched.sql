@@ -35,6 +35,10 @@ mentions as (
         customer_key, brand, platform, shop, _batch_id, occurred_at as happened_at
     from {{ ref('stg_file__coupon_events') }}
     where customer_key is not null
+    union all
+    select
+        customer_key, brand, platform, shop, _batch_id, occurred_at as happened_at
+    from {{ ref('stg_file__points') }}
 ),
 
 touched_by_mention as (

@@ -1,4 +1,4 @@
-{#- Rewritten every night, as points lapse by themselves; a sum over lots, and empty without any. -#}
+{#- Rewritten every night, as points lapse by themselves; a sum over lots, empty without. -#}
 {{ config(materialized='table') }}
 
 with run as (
