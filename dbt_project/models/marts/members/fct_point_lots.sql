@@ -395,7 +395,7 @@ reached_late as (
     where debits.movement = 'expire'
 ),
 
--- A lot is left out as soon as nothing can be taken from it any more.
+-- A lot is left out as soon as nothing can be taken from it.
 consumed as (
     select
         accounts.member_key,
@@ -565,7 +565,7 @@ settled as (
     where member_key not in (select irregular.member_key from irregular)
 ),
 
--- A lot that no debit could reach is whole.
+-- What no debit could reach is whole.
 outcomes as (
     select
         accounts.*,
