@@ -9,9 +9,9 @@ from (
         currency
     from {{ ref('mart_member_value') }}
     {%- if not var('full_checks') %}
-    where
-        member_key >= cast('70000000-0000-0000-0000-000000000000' as uuid)
-        and member_key < cast('80000000-0000-0000-0000-000000000000' as uuid)
+        where
+            member_key >= cast('70000000-0000-0000-0000-000000000000' as uuid)
+            and member_key < cast('80000000-0000-0000-0000-000000000000' as uuid)
     {%- endif %}
     group by member_key, currency
     having count(*) > 1

@@ -41,6 +41,20 @@ periods as (
 ),
 
 -- What a period's end is worth: it ends one period, discounted as such, and begins the next.
+fixed_horizons as (
+    select
+        30e0 as horizon_days,
+        0e0 as discount_weight
+    union all
+    select
+        90e0 as horizon_days,
+        0e0 as discount_weight
+    union all
+    select
+        365e0 as horizon_days,
+        0e0 as discount_weight
+),
+
 horizons as (
     select
         horizon_days,
@@ -59,12 +73,10 @@ horizons as (
             {{ numbers_to('(select count_of.period_count from periods as count_of)') }}
         ) as ends
         union all
-        {%- for days in [30, 90, 365] %}
         select
-            {{ days }}e0 as horizon_days,
-            0e0 as discount_weight
-        {{ 'union all' if not loop.last }}
-        {%- endfor %}
+            fixed_horizons.horizon_days,
+            fixed_horizons.discount_weight
+        from fixed_horizons
     ) as ends
     group by horizon_days
 ),
@@ -133,16 +145,19 @@ expected as (
         age_days,
         horizon_days,
         discount_weight,
-        case when {{ is_series_summed() }} then c_term * case
+        c_term * case
             when abs(b_term * ln(1e0 - z)) < 1e-4
                 then
                     -ln(1e0 - z) * (
                         1e0
-                        + b_term * ln(1e0 - z) * (0.5e0 + b_term * ln(1e0 - z) * 0.16666666666666667e0)
+                        + b_term * ln(1e0 - z) * (
+                            0.5e0 + b_term * ln(1e0 - z) * 0.16666666666666667e0
+                        )
                     )
             else (1e0 - power(1e0 - z, b_term)) / nullif(b_term, 0)
         end
-        - power(1e0 - z, b_term) * total end as expected_orders
+        - power(1e0 - z, b_term) * case when {{ is_series_summed() }} then total end
+            as expected_orders
     from series
     where not {{ is_series_unfinished() }}
 )

@@ -1,5 +1,5 @@
-{#- First in, first out, by the day on which points lapse: every debit takes from the lot that lapses
-    first among those that stand at its instant.
+{#- First in, first out, by the day on which points lapse: every debit takes from the lot that
+    lapses first among those that stand at its instant.
 
     All points of a member, laid one lot behind the other, are a line, and debits move along it: where
     lots lapse in the order in which they came, a debit begins where the one before it ended, or where
@@ -18,6 +18,8 @@
     {'name': 'repaid', 'of': "'repaid'"},
 ] %}
 
+-- The linter takes the template's loops over columns for indentation.
+-- noqa: disable=LT02
 with recursive entries as materialized (
     select
         *,
@@ -35,7 +37,7 @@ debits as materialized (
             partition by member_key order by occurred_at asc nulls last, entry_key asc nulls last
         ) as integer) as step,
         movement,
-        - point_count as point_count,
+        -point_count as point_count,
         occurred_at,
         order_key
     from entries
@@ -117,6 +119,15 @@ own_cuts as (
     )
 ),
 
+cuts as (
+    select
+        member_key,
+        lot_number,
+        sum(cut_count) as cut_count
+    from own_cuts
+    group by member_key, lot_number
+),
+
 debited_lots as (
     select
         lots.member_key,
@@ -139,14 +150,7 @@ debited_lots as (
         on
             lots.member_key = debits.member_key
             and debits.step = 1
-    left join (
-        select
-            member_key,
-            lot_number,
-            sum(cut_count) as cut_count
-        from own_cuts
-        group by member_key, lot_number
-    ) as cuts
+    left join cuts
         on
             lots.member_key = cuts.member_key
             and lots.lot_number = cuts.lot_number
@@ -312,17 +316,20 @@ taken_before as (
             0
         ) - greatest(
             coalesce(
-                max(case when movement in ({{ movement.of }}) then stretch_end end) over line_order, 0
+                max(case when movement in ({{ movement.of }}) then stretch_end end) over line_order,
+                0
             ) - place,
             0
-        ) as {{ movement.name }}_before{{ ',' if not loop.last }}
+        ) as {{ movement.name }}_before
+        {{- ',' if not loop.last }}
         {%- endfor %}
     from boundaries
-    window line_order as (
-        partition by member_key
-        order by place asc nulls last, lot_number asc nulls last
-        rows between unbounded preceding and current row
-    )
+    window
+        line_order as (
+            partition by member_key
+            order by place asc nulls last, lot_number asc nulls last
+            rows between unbounded preceding and current row
+        )
     qualify lot_number > 0
 ),
 
@@ -332,10 +339,19 @@ taken as (
         lot_number,
         {%- for movement in movements %}
         {{ movement.name }}_before - coalesce(lag({{ movement.name }}_before) over lot_order, 0)
-            as {{ movement.name }}_count{{ ',' if not loop.last }}
+            as {{ movement.name }}_count
+        {{- ',' if not loop.last }}
         {%- endfor %}
     from taken_before
     window lot_order as (partition by member_key order by lot_number asc nulls last)
+),
+
+lines as (
+    select
+        member_key,
+        sum(line_count) as line_end
+    from debited_lots
+    group by member_key
 ),
 
 debts as (
@@ -343,13 +359,7 @@ debts as (
         demands.member_key,
         greatest(max(demands.line_end) - coalesce(max(lines.line_end), 0), 0) as debt_count
     from demands
-    left join (
-        select
-            member_key,
-            sum(line_count) as line_end
-        from debited_lots
-        group by member_key
-    ) as lines
+    left join lines
         on demands.member_key = lines.member_key
     group by demands.member_key
 ),
@@ -528,7 +538,7 @@ settled as (
         consumed.member_key,
         consumed.lot_number,
         {%- for movement in movements %}
-        max(consumed.{{ movement.name }}_count) as {{ movement.name }}_count,
+            max(consumed.{{ movement.name }}_count) as {{ movement.name }}_count,
         {%- endfor %}
         max(
             case when consumed.step = last_steps.step then consumed.debt_count else 0 end
@@ -558,7 +568,7 @@ settled as (
         member_key,
         0 as lot_number,
         {%- for movement in movements %}
-        0 as {{ movement.name }}_count,
+            0 as {{ movement.name }}_count,
         {%- endfor %}
         debt_count
     from debts
@@ -570,7 +580,7 @@ outcomes as (
     select
         accounts.*,
         {%- for movement in movements %}
-        coalesce(settled.{{ movement.name }}_count, 0) as {{ movement.name }}_count,
+            coalesce(settled.{{ movement.name }}_count, 0) as {{ movement.name }}_count,
         {%- endfor %}
         coalesce(settled.debt_count, 0) as settled_debt_count
     from accounts
@@ -593,7 +603,7 @@ select
     closes_at,
     cast(point_count as bigint) as point_count,
     {%- for movement in movements %}
-    cast({{ movement.name }}_count as bigint) as {{ movement.name }}_count,
+        cast({{ movement.name }}_count as bigint) as {{ movement.name }}_count,
     {%- endfor %}
     cast(
         point_count - redeemed_count - reversed_count - booked_expired_count - adjusted_count

@@ -59,15 +59,17 @@ cohorts as (
         and calibrations.member_count >= {{ value_parameter('cohort_min_members', 'bigint') }}
 ),
 
+numbers as (
+    {{ numbers_to(value_parameter('frequency_bucket_max', 'bigint') ~ ' + 1') }}
+),
+
 buckets as (
     select
         models.brand,
         models.currency,
         numbers.step - 1 as frequency_bucket
     from models
-    cross join (
-        {{ numbers_to(value_parameter('frequency_bucket_max', 'bigint') ~ ' + 1') }}
-    ) as numbers
+    cross join numbers
 ),
 
 cohort_outlooks as (
@@ -76,14 +78,14 @@ cohort_outlooks as (
         buckets.currency,
         buckets.frequency_bucket,
         {%- for days in [30, 90, 365] %}
-        coalesce(
-            max(cohorts.mean_orders) filter (
-                where cohorts.horizon_days = {{ days }} and cohorts.bucket_kind = 'frequency'
-            ),
-            max(cohorts.mean_orders) filter (
-                where cohorts.horizon_days = {{ days }} and cohorts.bucket_kind = 'all'
-            )
-        ) as expected_orders_{{ days }}d,
+            coalesce(
+                max(cohorts.mean_orders) filter (
+                    where cohorts.horizon_days = {{ days }} and cohorts.bucket_kind = 'frequency'
+                ),
+                max(cohorts.mean_orders) filter (
+                    where cohorts.horizon_days = {{ days }} and cohorts.bucket_kind = 'all'
+                )
+            ) as expected_orders_{{ days }}d,
         {%- endfor %}
         coalesce(
             max(cohorts.none_rate) filter (
@@ -202,9 +204,9 @@ bases as (
             and all_costs.currency = '*'
 ),
 
--- Of a member that is there; of a member of the cohort, gone or not, where there is no model. Nobody
--- can watch a young shop's members for a year: what a cohort spends within the horizon is known
--- where its year is, and discounted as if it came half-way.
+-- Of a member that is there; of a member of the cohort, gone or not, where there is no model.
+-- Nobody can watch a young shop's members for a year: what a cohort spends within the horizon is
+-- known where its year is, and discounted as if it came half-way.
 kinds as (
     select
         bases.*,
