@@ -40,8 +40,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (config / "points" / "base.yml").write_text(POINTS, encoding="utf-8")
     monkeypatch.setenv("REGULARS_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("REGULARS_CONFIG_DIR", str(config))
-    monkeypatch.delenv("REGULARS_STATE_URL", raising=False)
-    monkeypatch.delenv("REGULARS_CLOCK_URL", raising=False)
+    # Set, not deleted: what is not set is read from .env.
+    monkeypatch.setenv("REGULARS_STATE_URL", "")
+    monkeypatch.setenv("REGULARS_CLOCK_URL", "")
     folder = Settings(data_dir=tmp_path / "data").published_dir
     folder.mkdir(parents=True)
     with duckdb.connect(str(folder / "current.duckdb")) as connection:
