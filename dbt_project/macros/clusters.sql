@@ -116,34 +116,38 @@
         ~ 'select one as vertex from contracted union select other from contracted)'
     ) -%}
     {#- 2 to the 64th vertices would need more rounds. -#}
-    {%- for round in range(64) if load_count('contracted') > 0 -%}
-        {%- do run_query(
-            'create or replace temporary table pointers as '
-            ~ 'select vertex, min(target) as target from ('
-            ~ 'select one as vertex, one as target from contracted '
-            ~ 'union all select other, one from contracted) group by vertex'
-        ) -%}
-        {%- for jump in range(4) -%}
+    {%- set remaining = namespace(count=load_count('contracted')) -%}
+    {%- for round in range(64) -%}
+        {%- if remaining.count > 0 -%}
             {%- do run_query(
                 'create or replace temporary table pointers as '
-                ~ 'select near.vertex, far.target from pointers as near '
-                ~ 'inner join pointers as far on near.target = far.vertex'
+                ~ 'select vertex, min(target) as target from ('
+                ~ 'select one as vertex, one as target from contracted '
+                ~ 'union all select other, one from contracted) group by vertex'
             ) -%}
-        {%- endfor -%}
-        {%- do run_query(
-            'create or replace temporary table contracted as '
-            ~ 'select least(ones.target, others.target) as one, '
-            ~ 'greatest(ones.target, others.target) as other from contracted '
-            ~ 'inner join pointers as ones on contracted.one = ones.vertex '
-            ~ 'inner join pointers as others on contracted.other = others.vertex '
-            ~ 'where ones.target <> others.target group by all'
-        ) -%}
-        {%- do run_query(
-            'create or replace temporary table ' ~ labels ~ ' as '
-            ~ 'select labels.vertex, coalesce(pointers.target, labels.label) as label '
-            ~ 'from ' ~ labels ~ ' as labels '
-            ~ 'left join pointers on labels.label = pointers.vertex'
-        ) -%}
+            {%- for jump in range(4) -%}
+                {%- do run_query(
+                    'create or replace temporary table pointers as '
+                    ~ 'select near.vertex, far.target from pointers as near '
+                    ~ 'inner join pointers as far on near.target = far.vertex'
+                ) -%}
+            {%- endfor -%}
+            {%- do run_query(
+                'create or replace temporary table contracted as '
+                ~ 'select least(ones.target, others.target) as one, '
+                ~ 'greatest(ones.target, others.target) as other from contracted '
+                ~ 'inner join pointers as ones on contracted.one = ones.vertex '
+                ~ 'inner join pointers as others on contracted.other = others.vertex '
+                ~ 'where ones.target <> others.target group by all'
+            ) -%}
+            {%- do run_query(
+                'create or replace temporary table ' ~ labels ~ ' as '
+                ~ 'select labels.vertex, coalesce(pointers.target, labels.label) as label '
+                ~ 'from ' ~ labels ~ ' as labels '
+                ~ 'left join pointers on labels.label = pointers.vertex'
+            ) -%}
+            {%- set remaining.count = load_count('contracted') -%}
+        {%- endif -%}
     {%- endfor -%}
     {%- do run_query('drop table contracted; drop table if exists pointers') -%}
 {%- endmacro %}
