@@ -1,10 +1,11 @@
-"""The incremental strategy itself, on three small models that use the project's own macros."""
+"""How tables are written, incremental and whole, on small models that use the project's macros."""
 
 import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
+from dbt.adapters.duckdb.impl import DuckDBAdapter
 
 from tests.dbt.project import PROJECT_DIR, DbtFailed, Project, open_pair
 
@@ -47,6 +48,11 @@ MODELS = {
         where {{ only_touched('owner', 'ops.touched_keys', 'key') }}
         group by owner
     """,
+    "listing": """
+        {{ config(materialized='table', database='marts', contract={'enforced': true}) }}
+        select item, owner, amount
+        from {{ source('ops', 'landed') }}
+    """,
 }
 PROPERTIES = """
 version: 2
@@ -64,6 +70,11 @@ models:
     columns:
       - {name: owner, data_type: uuid}
       - {name: total, data_type: bigint}
+  - name: listing
+    columns:
+      - {name: item, data_type: integer}
+      - {name: owner, data_type: uuid, constraints: [{type: not_null}]}
+      - {name: amount, data_type: integer}
 """  # noqa: E501
 PROJECT = """
 name: regulars
@@ -86,7 +97,7 @@ def _write_project(directory: Path, models: dict[str, str]) -> Path:
     (directory / "dbt_project.yml").write_text(PROJECT)
     (directory / "models" / "properties.yml").write_text(PROPERTIES)
     shutil.copy(PROJECT_DIR / "profiles.yml", directory)
-    for name in ("names.sql", "touched.sql"):
+    for name in ("names.sql", "tables.sql", "touched.sql"):
         shutil.copy(PROJECT_DIR / "macros" / name, directory / "macros")
     for name, sql in models.items():
         (directory / "models" / f"{name}.sql").write_text(sql)
@@ -213,6 +224,61 @@ def test_a_mart_cannot_propagate_keys(toy: Toy, tmp_path: Path) -> None:
     toy.land((1, ANN, 11))
     with pytest.raises(DbtFailed, match="cannot propagate"):
         toy.build()
+
+
+def test_a_table_is_replaced_whole(toy: Toy) -> None:
+    toy.land((3, ANN, 8))
+    toy.build("--select", "listing")
+    assert toy.rows("marts.listing") == [(1, ANN, 10), (2, ANN, 5), (3, ANN, 8)]
+
+
+def test_a_table_that_cannot_be_built_stays_as_it_was(toy: Toy) -> None:
+    toy.land((1, None, 4), (2, ANN, 6))
+    with pytest.raises(DbtFailed, match="listing"):
+        toy.build("--select", "listing")
+    assert toy.rows("marts.listing") == [(1, ANN, 10), (2, ANN, 5), (3, BOB, 7)]
+
+
+def test_a_view_that_became_a_table_is_replaced(toy: Toy) -> None:
+    with open_pair(toy.warehouse) as connection:
+        connection.execute("drop table marts.listing")
+        connection.execute("create view marts.listing as select 1 as one")
+    toy.build("--select", "listing")
+    assert len(toy.rows("marts.listing")) == 3
+
+
+@pytest.mark.parametrize("name", ["listing", "valid_items"])
+def test_a_broken_contract_is_found_wherever_something_changed(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    toy = toy.with_models(
+        tmp_path, **{name: MODELS[name].replace("amount\n", "1.5 as amount\n", 1)}
+    )
+    broken = "This model has an enforced contract that failed"
+    with pytest.raises(DbtFailed, match=broken):
+        toy.build("--select", name)
+    monkeypatch.setenv("REGULARS_CONTRACTS", "changed")
+    with pytest.raises(DbtFailed, match=broken):
+        toy.build("--full-refresh", "--select", name)
+
+
+@pytest.mark.parametrize("name", ["listing", "valid_items"])
+def test_a_contract_that_held_is_not_asked_again(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    asked: list[str] = []
+    original = DuckDBAdapter.get_column_schema_from_query
+    monkeypatch.setattr(
+        DuckDBAdapter,
+        "get_column_schema_from_query",
+        lambda adapter, sql, *rest: asked.append(sql) or original(adapter, sql, *rest),
+    )
+    toy.build("--select", name)
+    assert len(asked) == 2
+    asked.clear()
+    monkeypatch.setenv("REGULARS_CONTRACTS", "changed")
+    toy.build("--select", name)
+    assert not asked
 
 
 def test_the_files_are_free_when_dbt_has_returned(toy: Toy) -> None:
