@@ -50,6 +50,40 @@ def test_what_was_parsed_ahead_is_not_parsed_again(transformer, tmp_path):
     assert not runner._parsing_ahead, "a project that is parsed needs no other process"
 
 
+def test_another_installation_of_the_checkout_reads_what_was_parsed(
+    transformer, tmp_path, monkeypatch
+):
+    transformer.prepare()
+    assert parsed_files(tmp_path) > 0
+    monkeypatch.setattr(runner, "_manifests", {})
+    other = Settings(
+        data_dir=tmp_path / "other",
+        dbt_project_dir=tmp_path / "project",
+        duckdb_threads=1,
+        duckdb_memory_limit="512MB",
+    )
+    Transformer(other, time.monotonic).prepare()
+    assert parsed_files(tmp_path / "other") == 0
+    assert not list((tmp_path / "project" / "target").glob("*.part"))
+
+
+def test_a_copied_project_is_parsed_for_itself(transformer, tmp_path, monkeypatch):
+    transformer.prepare()
+    monkeypatch.setattr(runner, "_manifests", {})
+    copy = shutil.copytree(tmp_path / "project", tmp_path / "copy")
+    Transformer(
+        Settings(data_dir=tmp_path / "other", dbt_project_dir=copy), time.monotonic
+    ).prepare()
+    assert parsed_files(tmp_path / "other") > 0
+
+
+def test_a_checkout_that_may_not_be_written_is_parsed_all_the_same(transformer, tmp_path):
+    # A file where the folder would stand: nobody, not even root, can write below it.
+    (tmp_path / "project" / "target").write_text("")
+    transformer.prepare()
+    assert parsed_files(tmp_path) > 0
+
+
 def test_a_failure_ahead_is_made_up_for(transformer, tmp_path, monkeypatch):
     # The other process refuses its settings; this one has its own.
     monkeypatch.setenv("REGULARS_DUCKDB_THREADS", "many")

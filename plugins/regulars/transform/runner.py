@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -95,7 +96,8 @@ class Transformer:
         """
         settings = self._settings
         project = str(settings.dbt_project_dir)
-        if project in _manifests or project in _parsing_ahead or self._parse_store.exists():
+        parsed_before = self._parse_store.exists() or self._shared_store.exists()
+        if project in _manifests or project in _parsing_ahead or parsed_before:
             return
         log = settings.data_dir / "logs" / "dbt-parse.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -107,6 +109,27 @@ class Transformer:
     @property
     def _parse_store(self) -> Path:
         return self._settings.data_dir / "dbt_target" / "partial_parse.msgpack"
+
+    @property
+    def _shared_store(self) -> Path:
+        """What any installation of this checkout parsed last, for those that parsed nothing yet.
+
+        It names the project's folder: a copied project must not read its seeds from the original.
+        """
+        project = self._settings.dbt_project_dir.resolve()
+        name = hashlib.sha256(str(project).encode()).hexdigest()[:12]
+        return project / "target" / f"parsed-{name}.msgpack"
+
+    def _take_shared(self) -> None:
+        """Begin with what another installation parsed: dbt reads what differs from it."""
+        if not self._parse_store.exists() and self._shared_store.exists():
+            _copy_parsed(self._shared_store, self._parse_store)
+
+    def _share_parsed(self) -> None:
+        """Leave what was parsed beside the project, unless it lies there already."""
+        own, shared = self._parse_store, self._shared_store
+        if not shared.exists() or (own.exists() and shared.stat().st_mtime < own.stat().st_mtime):
+            _copy_parsed(own, shared)
 
     def fingerprints(self) -> dict[str, str]:
         """Fingerprint (hex) of every model and seed.
@@ -292,7 +315,6 @@ class Transformer:
 
     def _invoke(self, subject: str, arguments: list[str], rebuild: set[str]) -> BuildReport:
         from dbt.cli.main import dbtRunner
-
         manifest = self._parsed()
         flagged = [
             node
@@ -363,7 +385,8 @@ class Transformer:
             from dbt.cli.main import dbtRunner
 
             logging.getLogger("dbt").setLevel(logging.ERROR)
-            with self._environment():
+            self._take_shared()
+            with self._environment(of_parsing=True):
                 outcome = dbtRunner().invoke(["parse", *self._flags()])
             if not outcome.success or outcome.result is None:
                 raise TransformFailed(
@@ -372,6 +395,7 @@ class Transformer:
                     next_step="correct the file that the message names",
                 ) from outcome.exception
             _manifests[project] = outcome.result
+            self._share_parsed()
             # Half a million objects that live as long as the process: the collector need not walk
             # them again and again, which costs every invocation up to a second.
             gc.freeze()
@@ -409,15 +433,33 @@ class Transformer:
             "--cache-selected-only",
         ]  # fmt: skip
 
-    def _environment(self) -> "_Environment":
+    def _environment(self, *, of_parsing: bool = False) -> "_Environment":
+        """What profile and flags read.
+
+        dbt parses everything again when the connection differs from that of the last parse. No
+        model depends on paths or limits, so that all installations of a checkout parse with the
+        same ones.
+        """
         settings = self._settings
+        connection = {
+            "REGULARS_WAREHOUSE_PATH": settings.warehouse_path,
+            "REGULARS_MARTS_PATH": settings.marts_path,
+            "REGULARS_DUCKDB_THREADS": settings.duckdb_threads,
+            "REGULARS_DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit,
+        }
+        if of_parsing:
+            connection = {
+                "REGULARS_WAREHOUSE_PATH": settings.warehouse_path.name,
+                "REGULARS_MARTS_PATH": settings.marts_path.name,
+                "REGULARS_DUCKDB_THREADS": 1,
+                "REGULARS_DUCKDB_MEMORY_LIMIT": "1GB",
+            }
         return _Environment(
             {
-                "REGULARS_WAREHOUSE_PATH": str(settings.warehouse_path),
-                "REGULARS_MARTS_PATH": str(settings.marts_path),
-                "REGULARS_DUCKDB_THREADS": str(settings.duckdb_threads),
-                "REGULARS_DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit,
+                **{name: str(value) for name, value in connection.items()},
                 "REGULARS_DBT_KEEP_OPEN": "true",
+                # What changed is rebuilt, and checked in that.
+                "REGULARS_CONTRACTS": "changed",
                 STAGED_VARIABLE: staged_models(settings.dbt_project_dir),
                 "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
                 "DBT_LOG_PATH": str(settings.data_dir / "logs" / "dbt"),
@@ -456,6 +498,17 @@ def _close_database() -> None:
     if environment is not None:
         environment.close()
         DuckDBConnectionManager.close_all_connections()
+
+
+def _copy_parsed(source: Path, target: Path) -> None:
+    """Copy a whole file into place; without it (a folder that is not ours to write) dbt parses."""
+    scratch = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, scratch)
+        scratch.replace(target)
+    except OSError as error:
+        _logger.debug("what dbt parsed is not copied to %s: %s", target, error)
 
 
 def _contract(node: Any) -> dict[str, str]:
