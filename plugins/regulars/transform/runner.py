@@ -315,6 +315,10 @@ class Transformer:
 
     def _invoke(self, subject: str, arguments: list[str], rebuild: set[str]) -> BuildReport:
         from dbt.cli.main import dbtRunner
+
+        from regulars.transform.events import leave_out_debug_events
+
+        leave_out_debug_events()
         manifest = self._parsed()
         flagged = [
             node
