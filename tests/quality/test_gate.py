@@ -7,7 +7,14 @@ import pytest
 import yaml
 
 from regulars.errors import ConfigError, GateFailed
-from regulars.quality.gate import read_suites, validate_landing, validate_tables, write_report
+from regulars.quality import gate
+from regulars.quality.gate import (
+    _raised,
+    read_suites,
+    validate_landing,
+    validate_tables,
+    write_report,
+)
 from regulars.settings import Settings
 
 NOT_NULL = {
@@ -105,6 +112,60 @@ def test_a_suite_for_a_missing_table_is_critical(settings):
     expect(settings, "marts", "fct_refunds", ROWS)
     verdict = check_marts(settings, [])
     assert [finding.table for finding in verdict.critical] == ["fct_refunds"]
+
+
+def landed(tmp_path, name, *records):
+    path = tmp_path / f"{name}.ndjson"
+    path.write_text("\n".join(json.dumps(record) for record in records))
+    return path
+
+
+def test_records_beyond_memory_are_written_aside_for_each_table(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "_LARGEST_RECORD_BYTES", 1 << 20)
+    settings = settings.model_copy(update={"duckdb_memory_limit": "64MB", "duckdb_threads": 1})
+    for table in ("orders", "refunds"):
+        expect(settings, "landing", table, NOT_NULL)
+    # Twice what the engine may keep.
+    wide = [{"amount": n, "text": f"{n * 7919:0400d}"} for n in range(150_000)]
+    files = {
+        "orders": [landed(tmp_path, "orders", *wide)],
+        "refunds": [landed(tmp_path, "refunds", {"amount": None})],
+    }
+    verdict = validate_landing(settings, files)
+    assert [(finding.table, finding.observed) for finding in verdict.findings] == [
+        ("refunds", "1 unexpected of 1")
+    ]
+
+
+def test_a_field_that_changes_its_type_late_is_still_one_column(settings, tmp_path):
+    expect(settings, "landing", "orders", NOT_NULL)
+    records = [*({"amount": n} for n in range(21_000)), {"amount": "13800001111x"}]
+    verdict = validate_landing(settings, {"orders": [landed(tmp_path, "orders", *records)]})
+    assert verdict.passed
+    assert verdict.checked == 1
+
+
+def test_records_that_are_no_table_fail_the_gate_without_their_values(settings, tmp_path):
+    expect(settings, "landing", "orders", NOT_NULL)
+    expect(settings, "landing", "refunds", NOT_NULL)
+    broken = landed(tmp_path, "orders", {"amount": 1})
+    broken.write_text('{"amount": 1}\n{"phone": "13800001111"')
+    verdict = validate_landing(
+        settings,
+        {"orders": [broken], "refunds": [landed(tmp_path, "refunds", {"amount": None})]},
+    )
+    assert [finding.table for finding in verdict.findings] == ["orders", "refunds"]
+    with pytest.raises(GateFailed, match=r"cannot be read as one table \(orders.ndjson") as caught:
+        verdict.require()
+    assert "13800001111" not in str(caught.value)
+    assert "withdraw" in caught.value.next_step
+
+
+def test_what_an_expectation_raised_is_told_without_quoted_values():
+    said = 'Conversion Error: Could not convert string "13800001111x" to INT64 when casting'
+    told = _raised({"raised_exception": True, "exception_message": said})
+    assert "13800001111" not in told
+    assert "Could not convert string" in told
 
 
 def test_landing_batches_are_checked_together_with_detected_columns(settings, tmp_path):

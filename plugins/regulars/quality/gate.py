@@ -7,6 +7,7 @@ that cannot run has proven nothing.
 
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sqlalchemy.exc import ProgrammingError
 
 from regulars.errors import ConfigError, GateFailed
 from regulars.settings import Settings
 
+_LARGEST_RECORD_BYTES = 256 * 1024 * 1024
+"""As in landing; the engine sets twice as much memory aside to read with."""
 _SEVERITIES = ("critical", "warning", "info")
 
 
@@ -144,6 +148,9 @@ def _context() -> Iterator[Any]:
 
 
 def _datasource(context: Any, name: str, database: str, settings: Settings, read_only: bool) -> Any:
+    # Said with the connection: the engine takes no other folder once it has written to one.
+    spill = settings.data_dir / "tmp" / f"gate-{name}"
+    spill.mkdir(parents=True, exist_ok=True)
     # The settings without which every metric raises IndexError on DuckDB.
     return context.data_sources.add_sql(
         name,
@@ -156,6 +163,7 @@ def _datasource(context: Any, name: str, database: str, settings: Settings, read
                 "config": {
                     "memory_limit": settings.duckdb_memory_limit,
                     "threads": settings.duckdb_threads,
+                    "temp_directory": str(spill),
                 },
             },
         },
@@ -213,10 +221,13 @@ def validate_landing(settings: Settings, files: Mapping[str, Sequence[Path]]) ->
         source = _datasource(context, "landing", ":memory:landing", settings, read_only=False)
         try:
             for suite in suites:
-                asset = source.add_table_asset(
-                    suite.table,
-                    table_name=_read_once(source, suite.table, files[suite.table], settings),
-                )
+                paths = files[suite.table]
+                try:
+                    _read_once(source, suite.table, paths)
+                except ProgrammingError as error:
+                    verdict.findings.append(_unreadable(suite.table, paths, str(error.orig)))
+                    continue
+                asset = source.add_table_asset(suite.table, table_name=suite.table)
                 _run_suite(context, asset, suite, verdict)
                 _execute(source, f"drop table {suite.table}")
         finally:
@@ -225,18 +236,39 @@ def validate_landing(settings: Settings, files: Mapping[str, Sequence[Path]]) ->
     return verdict
 
 
-def _read_once(source: Any, table: str, paths: Sequence[Path], settings: Settings) -> str:
-    """A table of all records of ``paths``; each expectation asks it twice, the files cost more."""
+def _read_once(source: Any, table: str, paths: Sequence[Path]) -> None:
+    """Make a table of all records of ``paths``; each expectation asks it twice, files cost more.
+
+    Raises:
+        ProgrammingError: the records are no table, however many of them are looked at.
+    """
     listed = ", ".join(f"'{path}'" for path in paths)
-    spill = settings.data_dir / "tmp" / "landing-gate"
-    _execute(source, f"set temp_directory = '{spill}'")
     # Detected columns, not declared ones: forced columns would hide drift.
-    _execute(
-        source,
+    read = (
         f"create or replace table {table} as select * from read_json([{listed}], "
-        "format = 'newline_delimited', union_by_name = true, maximum_object_size = 268435456)",
+        "format = 'newline_delimited', union_by_name = true, "
+        f"maximum_object_size = {_LARGEST_RECORD_BYTES}"
     )
-    return table
+    try:
+        _execute(source, f"{read})")
+    except ProgrammingError:
+        # A field that changes its type behind the sample: all records say what the column is.
+        _execute(source, f"{read}, sample_size = -1)")
+
+
+def _unreadable(table: str, paths: Sequence[Path], said: str) -> Finding:
+    """What stands in the engine's message but the value, which may be somebody's."""
+    place = re.search(r'in file "([^"]+)"(?:,? in (?:line|record/value) (\d+))?', said)
+    file = Path(place[1]).name if place else ", ".join(path.name for path in paths[:3])
+    line = f" line {place[2]}" if place and place[2] else ""
+    return Finding(
+        table,
+        "read",
+        None,
+        "critical",
+        f"the records cannot be read as one table ({file}{line})",
+        "",
+    )
 
 
 def _execute(source: Any, statement: str) -> None:
@@ -286,8 +318,10 @@ def _raised(info: Any) -> str:
     nested = [info, *(value for value in dict(info).values() if isinstance(value, dict))]
     for item in nested:
         if item.get("raised_exception"):
-            message = str(item.get("exception_message") or "unknown error")
-            return "the expectation could not run: " + message.splitlines()[0][:300]
+            message = str(item.get("exception_message") or "unknown error").splitlines()[0]
+            # A value in quotes may be somebody's.
+            shown = re.sub(r"([\"']).*\1", "…", message)
+            return "the expectation could not run: " + shown[:300]
     return ""
 
 
