@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -91,3 +94,12 @@ def test_a_failure_ahead_is_made_up_for(transformer, tmp_path, monkeypatch):
     transformer.prepare()
     assert parsed_files(tmp_path) > 0
     assert "REGULARS_DUCKDB_THREADS" in (tmp_path / "logs" / "dbt-parse.log").read_text()
+
+
+def test_a_parse_that_hangs_is_ended_and_made_up_for(transformer, tmp_path, monkeypatch):
+    hanging = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    runner._parsing_ahead[str(tmp_path / "project")] = hanging
+    monkeypatch.setattr(runner, "_PARSING_AHEAD_SECONDS", 0.1)
+    transformer.prepare()
+    assert hanging.returncode == -signal.SIGKILL
+    assert parsed_files(tmp_path) > 0

@@ -64,6 +64,8 @@ _manifests: dict[str, Any] = {}
 """The parsed manifest of each project folder, for the life of this process."""
 _fingerprints: dict[str, dict[str, str]] = {}
 """What :meth:`Transformer.fingerprints` says of each parsed manifest."""
+_PARSING_AHEAD_SECONDS = 180.0
+"""Ten times what parsing takes: whoever needs longer is stuck, and the night parses itself."""
 _parsing_ahead: "dict[str, subprocess.Popen[bytes]]" = {}
 """Processes that parse a project folder for this one to read."""
 
@@ -385,7 +387,11 @@ class Transformer:
         project = str(self._settings.dbt_project_dir)
         if project not in _manifests:
             if ahead := _parsing_ahead.pop(project, None):
-                ahead.wait()
+                try:
+                    ahead.wait(_PARSING_AHEAD_SECONDS)
+                except subprocess.TimeoutExpired:
+                    ahead.kill()
+                    ahead.wait()
             from dbt.cli.main import dbtRunner
 
             logging.getLogger("dbt").setLevel(logging.ERROR)
