@@ -12,12 +12,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
 
 from regulars.errors import StateError
+from regulars.keys import founded_member_key
 from regulars.state.database import Database
 from regulars.state.decisions import (
     EXPORTED,
@@ -141,7 +143,14 @@ class Erasures:
         self._clock = clock
 
     def record(
-        self, wanted: ErasedKeys, *, route: str, request: str, requested_by: str, now: datetime
+        self,
+        wanted: ErasedKeys,
+        *,
+        route: str,
+        request: str,
+        requested_by: str,
+        now: datetime,
+        heirs: Mapping[UUID, UUID] = MappingProxyType({}),
     ) -> Erasure:
         """Record an erasure and take the person out of the ledger, at once.
 
@@ -154,6 +163,8 @@ class Erasures:
             request: reference of the request; no personal data.
             requested_by: who runs it.
             now: the present on the shops' clock (aware).
+            heirs: erased customer -> a customer who was one person with them and stays: what the
+                erased one refused for the person goes on being refused.
 
         Raises:
             StateError: the database refused; nothing was recorded.
@@ -165,7 +176,7 @@ class Erasures:
             own = _own_messages(connection, wanted)
             suppressed = _suppress(connection, erasure_id, own, now)
             intact = _intact_batches(connection, wanted)
-            counts = {"messages_suppressed": suppressed, **_scrub(connection, wanted)}
+            counts = {"messages_suppressed": suppressed, **_scrub(connection, wanted, heirs)}
             connection.execute(
                 insert(erasures).values(
                     erasure_id=erasure_id,
@@ -389,7 +400,9 @@ def _suppress(
     )
 
 
-def _scrub(connection: Connection, wanted: ErasedKeys) -> dict[str, int]:
+def _scrub(
+    connection: Connection, wanted: ErasedKeys, heirs: Mapping[UUID, UUID]
+) -> dict[str, int]:
     """Take the person out of what names them in recorded state; rows changed, per table."""
     nobody = UUID(ERASED_KEY)
     counts = {}
@@ -422,10 +435,36 @@ def _scrub(connection: Connection, wanted: ErasedKeys) -> dict[str, int]:
         for seq in found:
             # A key of its own, so that no two rows become the same refusal.
             connection.execute(
-                update(refusals).where(refusals.c.seq == seq).values(member_key=uuid4())
+                update(refusals)
+                .where(refusals.c.seq == seq)
+                .values(member_key=uuid4(), customer_key=None)
             )
             counts["refusals_scrubbed"] += 1
+    counts["refusals_scrubbed"] += _hand_down(connection, wanted, heirs)
     return counts
+
+
+def _hand_down(connection: Connection, wanted: ErasedKeys, heirs: Mapping[UUID, UUID]) -> int:
+    """Let refusals that name an erased customer name one who stays, if any; rows changed."""
+    gone = sorted(wanted.customers)
+    count = 0
+    for customers in _chunks(gone):
+        founded = {founded_member_key(key): key for key in customers if key in heirs}
+        rows = connection.execute(
+            select(refusals.c.seq, refusals.c.member_key, refusals.c.customer_key).where(
+                refusals.c.customer_key.in_(customers)
+                | (refusals.c.customer_key.is_(None) & refusals.c.member_key.in_(sorted(founded)))
+            )
+        ).all()
+        for row in rows:
+            named = row.customer_key or founded[row.member_key]
+            connection.execute(
+                update(refusals)
+                .where(refusals.c.seq == row.seq)
+                .values(customer_key=heirs.get(named))
+            )
+        count += len(rows)
+    return count
 
 
 def _intact_batches(connection: Connection, wanted: ErasedKeys) -> list[tuple[str, str]]:

@@ -415,6 +415,19 @@ _SCRUBBED_3 = {
 }
 
 
+_SCRUBBED_ANCHORS: dict[str, tuple[tuple[str, ...], str]] = {
+    # An erasure may also name another customer of whoever refused.
+    "refusals": (
+        _SCRUBBED_2["refusals"][0],
+        "new.member_key is not null and old.member_key is not null "
+        "and (new.member_key <> old.member_key "
+        "or coalesce(new.customer_key, '') <> coalesce(old.customer_key, '')) "
+        "and (new.contact_hash is null) = (old.contact_hash is null) "
+        "and coalesce(new.contact_hash, '') = coalesce(old.contact_hash, '')",
+    ),
+}
+
+
 def _sqlite_scrub(
     table: str, scrubbed: Mapping[str, tuple[tuple[str, ...], str]] = _SCRUBBED_2
 ) -> tuple[str, str]:
@@ -566,6 +579,19 @@ STEPS: tuple[Step, ...] = (
             f"create trigger {table}_append_only before update or delete or truncate "
             f"on {table} for each statement execute function regulars_append_only()"
             for table in _APPEND_ONLY_IDENTITY
+        ),
+    ),
+    Step(
+        version=8,
+        name="a customer of whoever refused, to be found by when the member's first one is gone",
+        statements=(
+            "alter table refusals add column customer_key text",
+            "create index refusals_by_customer on refusals (customer_key)",
+        ),
+        sqlite=_sqlite_scrub("refusals", _SCRUBBED_ANCHORS),
+        postgresql=(
+            "drop trigger refusals_only_scrub on refusals",
+            _postgresql_only_scrub("refusals", _SCRUBBED_ANCHORS),
         ),
     ),
 )

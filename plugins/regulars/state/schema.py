@@ -211,6 +211,7 @@ refusals = Table(
     Column("kind", Text, nullable=False),
     Column("occurred_at", Instant, nullable=False),
     Column("evidence", Text, nullable=False),
+    Column("customer_key", Key),
 )
 
 identity_decisions = Table(
