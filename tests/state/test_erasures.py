@@ -15,6 +15,7 @@ from regulars.state import (
     ErasedDigest,
     ErasedKeys,
     MessageEvent,
+    Reach,
     StateStore,
 )
 from regulars.state.database import Database
@@ -227,6 +228,18 @@ def test_an_erasure_is_unfinished_until_its_audit_and_has_one(state, clock) -> N
     assert state.erasures.get(first.erasure_id) == done
     with pytest.raises(StateError, match="no erasure"):
         state.erasures.finish("erasure-000009", {})
+
+
+def test_whose_membership_erasures_changed_adds_up(state) -> None:
+    first, second = (erase(state, ErasedKeys(members=frozenset({member(n)}))) for n in (1, 2))
+    one = Reach(frozenset({UUID(int=5)}), frozenset({member(5), member(1)}))
+    assert state.erasures.extend_reach(first.erasure_id, one) == 3
+    assert state.erasures.extend_reach(first.erasure_id, one) == 0
+    assert state.erasures.extend_reach(second.erasure_id, Reach()) == 0
+    other = Reach(members=frozenset({member(6)}))
+    assert state.erasures.extend_reach(second.erasure_id, other) == 1
+    assert state.erasures.reach(first.erasure_id) == one
+    assert state.erasures.reach() == Reach(one.customers, one.members | {member(6)})
 
 
 def test_digests_of_a_run_come_newest_first_and_stay(state) -> None:

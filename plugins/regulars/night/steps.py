@@ -928,7 +928,7 @@ class Night:
         without them: every row of everybody else is what it was.
         """
         head = self.state.erasures.head()
-        content = content_of(connection, "marts")
+        content = content_of(connection, "marts", self.state.erasures.reach())
         if content.digest == completed or head == manifest.state_heads.get(TOMBSTONES, 0):
             return completed
         known = self.state.erasures.digests_of(manifest.run_id)

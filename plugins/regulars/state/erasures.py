@@ -37,6 +37,7 @@ from regulars.state.schema import (
     deferrals,
     erased_digests,
     erasure_audits,
+    erasure_reach,
     erasures,
     message_events,
     point_redemptions,
@@ -93,6 +94,22 @@ class ErasedKeys:
             and wanted.messages <= self.messages
             and wanted.contacts <= self.contacts
         )
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Who stays and may be another member than before, now that somebody is erased.
+
+    Attributes:
+        customers: those who were joined with the erased, or may be with each other.
+        members: every key that they were or may be known under.
+    """
+
+    customers: frozenset[UUID] = frozenset()
+    members: frozenset[UUID] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.customers or self.members)
 
 
 @dataclass(frozen=True)
@@ -225,6 +242,40 @@ class Erasures:
             contacts=frozenset(found["contact"]),
             head=head,
         )
+
+    def extend_reach(self, erasure_id: str, found: Reach) -> int:
+        """Add to whose membership an erasure may change; how many keys were new."""
+        keys = {
+            *(("customer", key) for key in found.customers),
+            *(("member", key) for key in found.members),
+        }
+        with self._database.writing() as connection:
+            known = {
+                (row.kind, row.key)
+                for row in connection.execute(
+                    select(erasure_reach.c.kind, erasure_reach.c.key).where(
+                        erasure_reach.c.erasure_id == erasure_id
+                    )
+                )
+            }
+            new = sorted(keys - known)
+            if new:
+                connection.execute(
+                    insert(erasure_reach),
+                    [{"erasure_id": erasure_id, "kind": kind, "key": key} for kind, key in new],
+                )
+        return len(new)
+
+    def reach(self, erasure_id: str | None = None) -> Reach:
+        """Whose membership an erasure may have changed; without an id, any of them."""
+        query = select(erasure_reach.c.kind, erasure_reach.c.key)
+        if erasure_id is not None:
+            query = query.where(erasure_reach.c.erasure_id == erasure_id)
+        found: dict[str, set[UUID]] = {"customer": set(), "member": set()}
+        with self._database.reading() as connection:
+            for row in connection.execute(query):
+                found[row.kind].add(row.key)
+        return Reach(frozenset(found["customer"]), frozenset(found["member"]))
 
     def contacts_among(self, hashes: Iterable[str]) -> frozenset[str]:
         """Those of the contacts, by keyed hash, whose owners were erased."""

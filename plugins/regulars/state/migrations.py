@@ -30,6 +30,7 @@ _APPEND_ONLY_VALUE = ("value_models", "value_calibrations")
 
 _APPEND_ONLY_LOYALTY = ("tier_grants", "point_redemptions")
 _APPEND_ONLY_IDENTITY = ("identity_decisions",)
+_APPEND_ONLY_REACH = ("erasure_reach",)
 
 APPEND_ONLY = (
     *_APPEND_ONLY_1,
@@ -37,6 +38,7 @@ APPEND_ONLY = (
     *_APPEND_ONLY_2,
     *_APPEND_ONLY_VALUE,
     *_APPEND_ONLY_IDENTITY,
+    *_APPEND_ONLY_REACH,
 )
 """Tables whose rows nobody may change or delete; triggers keep it so.
 
@@ -592,6 +594,28 @@ STEPS: tuple[Step, ...] = (
         postgresql=(
             "drop trigger refusals_only_scrub on refusals",
             _postgresql_only_scrub("refusals", _SCRUBBED_ANCHORS),
+        ),
+    ),
+    Step(
+        version=9,
+        name="whose membership an erasure may change",
+        statements=(
+            """create table erasure_reach (
+    erasure_id text not null references erasures (erasure_id),
+    kind text not null check (kind in ('customer', 'member')),
+    key text not null,
+    primary key (erasure_id, kind, key))""",
+        ),
+        sqlite=tuple(
+            f"create trigger {table}_no_{verb} before {verb} on {table} "
+            f"begin select raise(abort, '{table} is append-only'); end"
+            for table in _APPEND_ONLY_REACH
+            for verb in ("update", "delete")
+        ),
+        postgresql=tuple(
+            f"create trigger {table}_append_only before update or delete or truncate "
+            f"on {table} for each statement execute function regulars_append_only()"
+            for table in _APPEND_ONLY_REACH
         ),
     ),
 )

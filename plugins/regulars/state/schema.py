@@ -324,6 +324,14 @@ tombstones = Table(
     Column("recorded_at", Instant, nullable=False),
 )
 
+erasure_reach = Table(
+    "erasure_reach",
+    metadata,
+    Column("erasure_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Key, primary_key=True),
+)
+
 erasure_audits = Table(
     "erasure_audits",
     metadata,

@@ -243,7 +243,10 @@ def read_words(
         """,
         [channel, sorted(map(str, members))],
     ).fetchall()
-    return [Word(*row[:5], row[5].replace(tzinfo=UTC) if row[5] else None, row[6]) for row in rows]
+    return [
+        Word(*told, said_at=at.replace(tzinfo=UTC) if at else None, is_visible=is_visible)
+        for *told, at, is_visible in rows
+    ]
 
 
 def pending_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -168,8 +168,8 @@ decisions as (
     select * from {{ recorded_about_members('state__decisions') }} as recorded
 ),
 
--- An occasion is an order. Whoever's that is by now, it has been an occasion: two who come apart are
--- not both messaged about it.
+-- An occasion is an order. Whoever's that is by now, it has been an occasion: two who come apart
+-- are not both messaged about it.
 decided_occasions as (
     select
         campaign,
