@@ -156,15 +156,23 @@
     {{ return(run_query('select count(*) from ' ~ table).rows[0][0] | int) }}
 {%- endmacro %}
 
-{#- Keys of members who have been merged into another one, with today's key: what was recorded under
-    the first is the second's. -#}
-{% macro retired_members() -%}
+{#- Rows of a recorded stream about members, with whose they are today: `present_member_key`. What is
+    recorded under a key is the customer's who founded that key, whoever that belongs to by now; when
+    that customer is gone, the one's whom the row names beside. `founder_key` and `named_key` are
+    the two, each null when there is no such customer any more. -#}
+{% macro recorded_about_members(stream) -%}
     (
         select
-            bridge.founded_member_key,
-            bridge.member_key
-        from {{ ref('dim_member_identities') }} as bridge
-        where bridge.founded_member_key <> bridge.member_key
+            recorded.*,
+            founders.customer_key as founder_key,
+            named.customer_key as named_key,
+            coalesce(founders.member_key, named.member_key, recorded.member_key)
+                as present_member_key
+        from {{ source('raw', stream) }} as recorded
+        left join {{ ref('dim_member_identities') }} as founders
+            on recorded.member_key = founders.founded_member_key
+        left join {{ ref('dim_member_identities') }} as named
+            on recorded.customer_key = named.customer_key
     )
 {%- endmacro %}
 

@@ -242,6 +242,8 @@ def _contact(kind: str, value: str) -> str:
 
 def _confirmed(person: "Person", yes: bool, console: Console) -> bool:
     """Name the customers that were found, on the terminal alone, and ask."""
+    from regulars.night.erasure import others_told
+
     for (_, _, shop), buyer in person.customers:
         console.print(f"found {shop}:{buyer}", markup=False, highlight=False)
     console.print(
@@ -249,6 +251,8 @@ def _confirmed(person: "Person", yes: bool, console: Console) -> bool:
         f"{person.record_count} landed records",
         highlight=False,
     )
+    for line in others_told(person.others):
+        console.print(line, markup=False, highlight=False)
     if yes:
         return True
     if not sys.stdin.isatty():

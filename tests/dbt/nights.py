@@ -39,7 +39,8 @@ class Warehouse:
                 _load(connection, batch)
             for row in night.refusals:
                 connection.execute(
-                    "insert into raw.state__refusals values (?, ?, ?, ?, ?, ?, ?, ?)", list(row)
+                    "insert into raw.state__refusals values (?, ?, ?, ?, ?, ?, ?, ?, null)",
+                    list(row),
                 )
             for row in night.decisions:
                 connection.execute(

@@ -296,3 +296,21 @@ def test_an_erased_contact_that_lands_again_is_one_whoever_has_it():
     erased = ErasedKeys(contacts=frozenset({"gone"}))
     found = later([record("orders", "bert", "6", contacts=["gone", "other"])], erased)
     assert found == {("contact", "gone"): ErasedKeys(contacts=frozenset({"gone"}))}
+
+
+def test_customers_of_the_same_member_are_told_of_and_stay():
+    member = founded_member_key(key("anna"))
+    bridge = {
+        key("anna"): member,
+        key("bert"): member,
+        key("carl"): founded_member_key(key("carl")),
+    }
+    found = find([*ANNA, *BERT], bridge, buyers=[("grocer", "anna")])
+    assert found.others == (key("bert"),)
+    assert found.heirs == {key("anna"): key("bert")}
+    # The key that Anna founded is Bert's as well.
+    assert found.keys.members == frozenset()
+    whole = find([*ANNA, *BERT], bridge, members=[member])
+    assert (whole.others, whole.heirs) == ((), {})
+    gone = ErasedKeys(customers=frozenset({key("bert")}))
+    assert find([*ANNA, *BERT], bridge, erased=gone, buyers=[("grocer", "anna")]).others == ()

@@ -1,6 +1,7 @@
 """What members have said since they were decided for, recorded before their messages leave."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from tests.state.rows import DAY, PLANNED, member, proposal
@@ -10,6 +11,7 @@ from regulars.night.journal import read_entries
 from regulars.night.steps import Night
 from regulars.settings import PROJECT_ROOT, Settings
 from regulars.state import ConsentRecord, run_id_of
+from regulars.warehouse import control
 from regulars.warehouse.session import open_warehouse
 from regulars.warehouse.tables import create_tables
 
@@ -36,6 +38,10 @@ STORIES = {
 """Consent, its instant, is_refused_by_now, unsubscribed at REFUSED_AT, and why it is kept back."""
 
 
+def customer(number):
+    return proposal(number)["customer_key"]
+
+
 class FixedClock:
     def now(self):
         return PLANNED - timedelta(hours=1)
@@ -58,29 +64,31 @@ def night(tmp_path, monkeypatch):
         create_tables(connection)
         connection.execute("insert into warehouse.ops.run values (?, ?, null)", [RUN, DAY])
         connection.execute(
-            "create table marts.main.dim_members (brand varchar, member_key uuid, "
-            "phone_hash varchar, sms_consent varchar, sms_consent_at timestamp)"
-        )
-        connection.execute(
             "create table marts.main.dim_member_identities "
-            "(customer_key uuid, founded_member_key uuid, member_key uuid)"
+            "(customer_key uuid, founded_member_key uuid, member_key uuid, brand varchar)"
         )
         connection.execute("create schema warehouse.intermediate")
         connection.execute(
             "create table warehouse.intermediate.int_members__consents "
-            "(member_key uuid, channel varchar, is_refused_by_now boolean)"
+            "(member_key uuid, channel varchar, consent varchar, consent_at timestamp, "
+            "consent_customer_key uuid, consent_contact_hash varchar, is_refused_by_now boolean, "
+            "refused_customer_key uuid, refused_contact_hash varchar)"
         )
         for number, (story, told) in enumerate(STORIES.items()):
             consent, at, is_refused_by_now, has_unsubscribed, _ = told
             phone = "hash_new" if "another number" in story else f"hash_{number}"
             instant = at.replace(tzinfo=None) if at else None
             connection.execute(
-                "insert into marts.main.dim_members values ('demo', ?, ?, ?, ?)",
-                [member(number), phone, consent, instant],
+                "insert into marts.main.dim_member_identities values (?, ?, ?, 'demo')",
+                [customer(number), member(number), member(number)],
             )
             connection.execute(
-                "insert into warehouse.intermediate.int_members__consents values (?, 'sms', ?)",
-                [member(number), is_refused_by_now],
+                "insert into warehouse.intermediate.int_members__consents "
+                "values (?, 'sms', ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    *(member(number), consent, instant, customer(number), phone),
+                    *(is_refused_by_now, customer(number), phone),
+                ],
             )
             if has_unsubscribed:
                 made.state.consent.record(
@@ -132,25 +140,89 @@ def test_only_words_that_change_something_are_recorded_and_only_once(night):
     assert night.state.stream_heads()["state__refusals"] == before + len(fresh)
 
 
-def test_what_is_known_of_whom_a_member_became_keeps_the_message_back(night):
-    """Decided about under a key that another member's customer founded; it is one person by now."""
-    waiting, refusing = (
-        list(STORIES).index(story) for story in ("never refused", "refused by day")
-    )
+def join(night, number, *, to, speaker):
+    """Let member ``number`` become member ``to``, whose last word ``speaker`` has said."""
     with open_warehouse(night.settings, holder="test") as connection:
         connection.execute(
-            "insert into marts.main.dim_member_identities values (uuid(), ?, ?)",
-            [member(waiting), member(refusing)],
+            "update marts.main.dim_member_identities set member_key = ? where member_key = ?",
+            [member(to), member(number)],
         )
         connection.execute(
-            "insert into warehouse.raw.state__decisions (seq, message_id, member_key) "
-            "values (1, 'x', ?)",
-            [member(waiting)],
+            "delete from warehouse.intermediate.int_members__consents where member_key = ?",
+            [member(number)],
         )
         connection.execute(
-            "delete from marts.main.dim_members where member_key = ?", [member(waiting)]
+            "update warehouse.intermediate.int_members__consents set consent_customer_key = ?, "
+            "consent_contact_hash = ? where member_key = ?",
+            [customer(speaker), f"hash_{speaker}", member(to)],
+        )
+
+
+def has_left(night, number):
+    left = b"".join(path.read_bytes() for path in night.settings.queues_dir.rglob("*.ndjson"))
+    return proposal(number, campaign=CAMPAIGN)["message_id"].encode() in left
+
+
+def test_what_is_known_of_whom_a_member_became_keeps_the_message_back(night):
+    """Decided about under a key that another member's customer founded; it is one person by now.
+
+    Nothing was recorded about the key that stands when the warehouse was loaded.
+    """
+    waiting, refusing = map(list(STORIES).index, ("never refused", "refused by day"))
+    join(night, waiting, to=refusing, speaker=refusing)
+    night.export(RUN)
+    assert not has_left(night, waiting)
+
+
+def test_a_word_is_recorded_of_the_customer_who_said_it(night):
+    """The key that stands said nothing: when the two come apart again, the word goes along."""
+    standing, refusing = map(list(STORIES).index, ("never refused", "refused by day"))
+    with open_warehouse(night.settings, holder="test") as connection:
+        connection.execute(
+            "update warehouse.intermediate.int_members__consents "
+            "set consent = 'refused', consent_at = ? where member_key = ?",
+            [REFUSED_AT.replace(tzinfo=None), member(standing)],
+        )
+    join(night, refusing, to=standing, speaker=refusing)
+    night.export(RUN)
+    assert not has_left(night, standing)
+    words = night.state.consent.about("demo", [member(standing), member(refusing)], [])
+    assert {(word.member_key, word.contact_hash, word.kind) for word in words} == {
+        (member(refusing), f"hash_{refusing}", "refusal")
+    }
+    # A customer of the person is named beside, should the one who said it go.
+    assert {word.customer_key for word in words} <= {customer(standing), customer(refusing)}
+
+
+def test_a_consent_with_another_phone_of_the_person_lets_nothing_leave(night):
+    """One customer unsubscribed; the other one, the same person by now, consented with its own."""
+    consented, unsubscribed = map(list(STORIES).index, ("consented again", "unsubscribed"))
+    join(night, consented, to=unsubscribed, speaker=consented)
+    with open_warehouse(night.settings, holder="test") as connection:
+        connection.execute(
+            "update warehouse.intermediate.int_members__consents set consent_at = ? "
+            "where member_key = ?",
+            [LATER.replace(tzinfo=None), member(unsubscribed)],
         )
     night.export(RUN)
-    left = b"".join(path.read_bytes() for path in night.settings.queues_dir.rglob("*.ndjson"))
-    message_id = proposal(waiting, campaign=CAMPAIGN)["message_id"]
-    assert message_id.encode() not in left
+    assert not has_left(night, unsubscribed)
+    assert has_left(night, consented)
+    words = night.state.consent.about("demo", [member(unsubscribed)], [])
+    assert "consent" not in {word.kind for word in words}
+
+
+def test_who_is_one_person_is_known_of_everybody_whose_message_waits(night):
+    """Keys that nothing is recorded about as well, and a founder's who is gone."""
+    waiting, other, gone = 0, 1, UUID(int=77)
+    join(night, other, to=waiting, speaker=waiting)
+    with open_warehouse(night.settings, holder="test") as connection:
+        connection.execute(
+            "insert into warehouse.raw.state__refusals (seq, brand, member_key, customer_key) "
+            "values (1, 'demo', ?, ?), (2, 'demo', ?, ?)",
+            [gone, customer(other), UUID(int=78), customer(5)],
+        )
+        found = control.identity_map(connection, [(member(waiting), customer(waiting))])
+        assert found == {member(other): member(waiting), gone: member(waiting)}
+        assert control.identity_map(connection, [(gone, customer(other))]) == found
+        assert control.identity_map(connection, [(member(3), customer(3))]) == {}
+        assert control.identity_map(connection, []) == {}

@@ -43,6 +43,7 @@ def sent(number: int, send_at: datetime, **changes: Any) -> SentMessage:
         "contact_hash": f"hash_{number}",
         "channel": "sms",
         "purpose": "marketing",
+        "exported_by": "night-20170930",
         **changes,
     }
     return SentMessage(**values, send_at=send_at)
@@ -50,6 +51,7 @@ def sent(number: int, send_at: datetime, **changes: Any) -> SentMessage:
 
 def judge(*messages: Decision, **changes: Any) -> list[Verdict]:
     values: dict[str, Any] = {
+        "run_id": "night-20171001",
         "now": NIGHT,
         "campaigns": {"gift": campaign()},
         "zones": ZONES,
@@ -215,6 +217,38 @@ def test_a_refusal_follows_the_person_through_a_merge() -> None:
     assert reasons(message(1), consent=words, identity=identity) == ["refused"]
 
 
+@pytest.mark.parametrize(
+    ("consent", "reason"),
+    [
+        # Given with the phone that is used, whichever of the two gave it.
+        ({"contact_hash": "hash_1", "member_key": member(1)}, None),
+        ({"contact_hash": "hash_1", "member_key": member(9)}, None),
+        # Given with the phone of the other, or nobody knows with which.
+        ({"contact_hash": "hash_9", "member_key": member(9)}, "refused"),
+        ({"contact_hash": "hash_9", "member_key": member(1)}, "refused"),
+        ({"member_key": member(9)}, "refused"),
+        ({"member_key": member(1)}, "refused"),
+        # Given by somebody else who has the phone as well.
+        ({"contact_hash": "hash_1", "member_key": member(5)}, "refused"),
+    ],
+)
+def test_a_consent_of_a_merged_person_speaks_for_the_contact_it_was_given_with(
+    consent: dict[str, Any], reason: str | None
+) -> None:
+    identity = {member(9): member(1)}
+    said = word("consent", NIGHT + SECOND, **consent)
+    for key in (1, 9):
+        words = [word("refusal", member_key=member(key), contact_hash=f"hash_{key}"), said]
+        assert reasons(message(1), consent=words, identity=identity) == [reason]
+
+
+def test_a_consent_of_one_member_takes_nothing_back_for_another_with_the_contact() -> None:
+    refused = word("refusal", **BY_CONTACT)
+    own = word("consent", NIGHT + SECOND, **BY_CONTACT, **BY_MEMBER)
+    assert reasons(message(1), consent=[refused, own]) == [None]
+    assert reasons(message(2, contact_hash="hash_1"), consent=[refused, own]) == ["refused"]
+
+
 # --- one contact, several people ----------------------------------------------------------------
 
 
@@ -222,8 +256,30 @@ def test_a_contact_is_reached_once_per_campaign() -> None:
     pair = [message(1, contact_hash=SHARED), message(2, contact_hash=SHARED)]
     found = sorted(reasons(*pair, caps=()), key=str)
     assert found == [None, "duplicate_contact"]
-    assert reasons(*pair, caps=(), identity={member(2): member(1)}) == [None, None]
+    found = sorted(reasons(*pair, caps=(), identity={member(2): member(1)}), key=str)
+    assert found == [None, "duplicate_person"]
     assert reasons(message(1), message(2), caps=()) == [None, None]
+
+
+def test_what_left_for_another_member_while_a_message_waited_counts_after_a_merge() -> None:
+    settings: dict[str, Any] = {"caps": ()}
+    tonight = sent(2, PLANNED, campaign="gift", exported_by="night-20171001")
+    assert reasons(message(1), sent=[tonight], identity=MERGED, **settings) == ["duplicate_person"]
+    assert reasons(message(1), sent=[tonight], **settings) == [None]
+    for changes in (
+        {"campaign": "other"},
+        {"member_key": member(1)},
+        # The decision knew of it.
+        {"exported_by": "night-20170930"},
+    ):
+        other = replace(tonight, **changes)
+        assert reasons(message(1), sent=[other], identity=MERGED, **settings) == [None]
+
+
+def test_of_two_waiting_messages_to_a_merged_person_the_first_leaves() -> None:
+    pair = [message(1, planned_at=PLANNED + 2 * SECOND), message(2, planned_at=PLANNED + SECOND)]
+    assert reasons(*pair, caps=(), identity=MERGED) == ["duplicate_person", None]
+    assert reasons(*pair, caps=()) == [None, None]
 
 
 def test_without_a_contact_hash_nobody_shares_anything() -> None:

@@ -77,6 +77,23 @@ def test_a_grant_takes_back_what_was_refused_before_it(
     assert state.consent.taken_back([GRANT]) == ([GRANT] if is_taken_back else [])
 
 
+def test_a_grant_takes_back_what_the_person_refused_under_another_key(state: StateStore) -> None:
+    state.consent.record([replace(BY_MEMBER, member_key=member(2))])
+    assert state.consent.taken_back([GRANT], {member(2): member(1)}) == [GRANT]
+    assert state.consent.taken_back([GRANT], {member(2): member(3)}) == []
+    # Under the key that was retired as well.
+    assert state.consent.taken_back([GRANT], {member(1): member(2)}) == [GRANT]
+
+
+def test_a_customer_named_beside_makes_no_other_record(state: StateStore) -> None:
+    named = replace(BY_MEMBER, customer_key=member(5))
+    assert state.consent.record([named, BY_MEMBER]) == 1
+    assert state.consent.record([replace(named, customer_key=member(6))]) == 0
+    assert state.consent.about("demo", [member(1)], []) == [named]
+    [row] = state.iter_stream("state__refusals", 0, 9)
+    assert row["customer_key"] == member(5)
+
+
 def test_a_grant_without_a_refusal_is_not_worth_a_record(state: StateStore) -> None:
     assert state.consent.taken_back([GRANT, replace(GRANT, contact_hash=None)]) == []
     assert state.consent.taken_back([]) == []

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from regulars.errors import StateError
+from regulars.keys import founded_member_key
 from regulars.state import (
     ERASED,
     TOMBSTONES,
@@ -14,6 +15,7 @@ from regulars.state import (
     ErasedDigest,
     ErasedKeys,
     MessageEvent,
+    Reach,
     StateStore,
 )
 from regulars.state.database import Database
@@ -99,6 +101,35 @@ def test_who_was_erased_is_gone_from_the_ledger_and_the_counts_stay(state, state
     assert left in content
 
 
+def test_what_an_erased_customer_refused_for_a_person_names_one_who_stays(state, state_url) -> None:
+    """The customer who founded the member's key is erased, another who is the same person stays."""
+    gone, stays, stranger = (UUID(int=10**6 + number) for number in (1, 2, 3))
+    key = founded_member_key(gone)
+    about = [("named", key, gone), ("nobody named", key, None), ("other named", key, stays)]
+    about.append(("stranger", member(3), stranger))
+    state.consent.record(
+        [
+            ConsentRecord("demo", f"hash {what}", said, "sms", "refusal", NOW, "form", named)
+            for what, said, named in about
+        ]
+    )
+    erased = state.erasures.record(
+        ErasedKeys(customers=frozenset({gone})),
+        route="buyer_id",
+        request="ticket 1",
+        requested_by="somebody",
+        now=NOW,
+        heirs={gone: stays},
+    )
+    assert erased.counts["refusals_scrubbed"] == 2
+    words = state.consent.about("demo", [key, member(3)], [])
+    assert [(word.member_key, word.customer_key) for word in words] == [
+        *[(key, stays)] * 3,
+        (member(3), stranger),
+    ]
+    assert f"'{gone}'" not in dump(state_url)
+
+
 def test_a_batch_counts_as_intact_after_an_erasure_and_not_after_a_change(state, state_url) -> None:
     run_id, _ = decide(state)
     assert state.ledger.verify(run_id, "gift")
@@ -127,6 +158,8 @@ def test_a_batch_counts_as_intact_after_an_erasure_and_not_after_a_change(state,
         "update deferrals set occasion = 'erased'",
         "update refusals set contact_hash = null",
         "update refusals set member_key = null",
+        "update refusals set customer_key = null, member_key = null",
+        "update refusals set customer_key = null, contact_hash = 'other'",
         "update refusals set kind = 'consent'",
         "delete from refusals",
         "delete from decisions",
@@ -195,6 +228,18 @@ def test_an_erasure_is_unfinished_until_its_audit_and_has_one(state, clock) -> N
     assert state.erasures.get(first.erasure_id) == done
     with pytest.raises(StateError, match="no erasure"):
         state.erasures.finish("erasure-000009", {})
+
+
+def test_whose_membership_erasures_changed_adds_up(state) -> None:
+    first, second = (erase(state, ErasedKeys(members=frozenset({member(n)}))) for n in (1, 2))
+    one = Reach(frozenset({UUID(int=5)}), frozenset({member(5), member(1)}))
+    assert state.erasures.extend_reach(first.erasure_id, one) == 3
+    assert state.erasures.extend_reach(first.erasure_id, one) == 0
+    assert state.erasures.extend_reach(second.erasure_id, Reach()) == 0
+    other = Reach(members=frozenset({member(6)}))
+    assert state.erasures.extend_reach(second.erasure_id, other) == 1
+    assert state.erasures.reach(first.erasure_id) == one
+    assert state.erasures.reach() == Reach(one.customers, one.members | {member(6)})
 
 
 def test_digests_of_a_run_come_newest_first_and_stay(state) -> None:

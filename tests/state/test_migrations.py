@@ -10,7 +10,10 @@ from tests.state.processes import race
 from tests.state.rows import DAY, PLANNED, ManualClock, member, proposal, suppressed
 from tests.state.test_value_models import record_value_model
 
-ERASURES = ("erasures", "tombstones", "erasure_audits", "batch_scrubs", "erased_digests")
+ERASURES = (
+    *("erasures", "tombstones", "erasure_audits", "batch_scrubs", "erased_digests"),
+    "erasure_reach",
+)
 LOYALTY = ("tier_grants", "point_redemptions")  # test_loyalty.py
 GOOD = Step(1, "good", ("create table stands (n integer)",))
 

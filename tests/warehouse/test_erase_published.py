@@ -7,11 +7,13 @@ import duckdb
 import pytest
 
 from regulars.settings import Settings
+from regulars.state import Reach
 from regulars.warehouse import publish
 from regulars.warehouse.erase import (
     altered_tables,
     content_of,
     published_files,
+    reach_of,
     replace_published,
     rewrite_published,
 )
@@ -182,3 +184,132 @@ def test_how_somebody_stands_to_the_mean_of_all_is_not_their_own(settings):
         "mart_member_rfm",
         "mart_member_rfm:own",
     }
+
+
+# --- members of several customers ----------------------------------------------------------------
+
+CARL, DORA, EMIL, FRED = (UUID(int=number) for number in (3, 4, 5, 6))
+
+
+def founded(customer):
+    return UUID(int=customer.int + 100)
+
+
+def write_members(settings, members, links=()):
+    """Marts of customers who are members as ``members`` says, each with one order.
+
+    ``links`` are (customer, identifier, why it is not used).
+    """
+    with duckdb.connect(str(settings.marts_path)) as connection:
+        for statement in (
+            "create or replace table dim_member_identities "
+            "(customer_key uuid, member_key uuid, founded_member_key uuid)",
+            "create or replace table dim_member_links (customer_key uuid, member_key uuid, "
+            "identifier_key uuid, is_used boolean, unused_reason varchar)",
+            "create or replace table dim_members (member_key uuid, phone varchar, orders int)",
+            "create or replace table mart_member_tiers (member_key uuid, customer_key uuid)",
+            "create or replace table fct_orders (order_key uuid, customer_key uuid)",
+            "create or replace table fct_order_attribution "
+            "(order_key uuid, customer_key uuid, amount int)",
+        ):
+            connection.execute(statement)
+        for first, *others in members:
+            people = [first, *others]
+            connection.execute(
+                "insert into dim_members values (?, ?, ?)",
+                [founded(first), f"phone of {first}", len(people)],
+            )
+            connection.execute(
+                "insert into mart_member_tiers values (?, ?)", [founded(first), first]
+            )
+            for one in people:
+                order = UUID(int=one.int + 200)
+                connection.execute(
+                    "insert into dim_member_identities values (?, ?, ?)",
+                    [one, founded(first), founded(one)],
+                )
+                connection.execute("insert into fct_orders values (?, ?)", [order, one])
+                connection.execute(
+                    "insert into fct_order_attribution values (?, ?, ?)", [order, one, len(people)]
+                )
+        for one, identifier, reason in links:
+            connection.execute(
+                "insert into dim_member_links values (?, null, ?, ?, ?)",
+                [one, UUID(int=identifier), reason is None, reason],
+            )
+
+
+def publish_members(settings, day=1):
+    return publish.publish_marts(
+        settings, run_id=f"night-201710{day:02}", as_of_date=date(2017, 10, day), holder="test"
+    )
+
+
+def test_what_tells_of_a_joined_member_goes_with_one_of_its_customers(settings):
+    write_members(settings, [(ANNA, BERT), (CARL,)])
+    publish_members(settings)
+    erase(settings)
+    kept = [founded(CARL)]
+    for table in ("dim_members", "mart_member_tiers"):
+        assert query_published(settings, f"select member_key from {table}")[1] == [
+            (key,) for key in kept
+        ]
+    for table in ("dim_member_identities", "fct_orders"):
+        found = query_published(settings, f"select customer_key from {table} order by 1")[1]
+        assert found == [(BERT,), (CARL,)]
+
+
+def test_whom_an_erasure_may_join_or_part_is_found_in_every_file(settings):
+    shared, chain, other = 301, 302, 303
+    links = [
+        *((one, shared, "shared_by_too_many") for one in (ANNA, CARL, DORA)),
+        # Dora belongs to a cluster that two people fell apart of; the last link is not believed.
+        *((one, chain, "connects_two_people") for one in (DORA, EMIL)),
+        *((one, other, "shared_by_too_many") for one in (EMIL, FRED)),
+    ]
+    write_members(settings, [(ANNA,), (CARL,), (DORA,), (EMIL,), (FRED,)], links)
+    publish_members(settings, 1)
+    write_members(settings, [(ANNA, BERT), (FRED,)])
+    publish_members(settings, 2)
+    reach = reach_of(settings, [ANNA])
+    assert reach.customers == {BERT, CARL, DORA, EMIL}
+    assert reach.members == {founded(one) for one in (ANNA, BERT, CARL, DORA, EMIL)}
+    assert reach_of(settings, [UUID(int=99)]) == Reach()
+    assert reach_of(settings, []) == Reach()
+
+
+def test_who_is_alone_reaches_nobody(settings):
+    write_members(settings, [(ANNA,), (BERT,)])
+    publish_members(settings)
+    assert reach_of(settings, [ANNA]) == Reach()
+
+
+def test_members_whom_an_erasure_changed_tell_nothing_of_others(settings):
+    """Without Anna, Bert is a member of his own: explained. That Carl is another is not."""
+    write_members(settings, [(ANNA, BERT), (CARL,)])
+    publish_members(settings)
+    apart = reach_of(settings, [ANNA])
+    [(_, rewritten)] = rewrite_published(settings, [ANNA, UUID(int=201)], 7, apart=apart)
+    found = []
+    for members in ([(BERT,), (CARL,)], [(BERT,), (CARL, DORA)]):
+        write_members(settings, members)
+        with duckdb.connect(str(settings.marts_path)) as connection:
+            rebuilt = content_of(connection, "marts", apart)
+            unexplained = content_of(connection, "marts")
+        altered = altered_tables(rewritten.content.tables, rebuilt.tables) & rebuilt.persons
+        found.append(altered)
+        assert altered_tables(rewritten.content.tables, unexplained.tables) & unexplained.persons
+    assert found[0] == set()
+    assert {"dim_members:own", "dim_member_identities:own", "fct_orders:own"} <= found[1]
+
+
+def test_an_erasure_that_reaches_others_writes_every_file_anew_once(settings):
+    write_members(settings, [(BERT,)])
+    publish_members(settings)
+    apart = Reach(frozenset({BERT}), frozenset({founded(BERT)}))
+    assert list(rewrite_published(settings, [ANNA], 7, apart=apart)) == []
+    for old, new in rewrite_published(settings, [ANNA], 7, apart=apart, is_reaching=True):
+        replace_published(settings, old, new)
+    assert publish.read_publication(settings).file == "marts-night-20171001-1-erased-7.duckdb"
+    again = rewrite_published(settings, [ANNA], 7, apart=apart, is_reaching=True)
+    assert list(again) == []

@@ -11,7 +11,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from uuid import UUID
 
@@ -44,7 +44,7 @@ from regulars.state import ErasedDigest, ErasedKeys, Erasure, StateStore
 from regulars.state.lease import ERASING
 from regulars.vault import ContactKind, Vault, normalise, open_vault
 from regulars.vault.contacts import holds_contact
-from regulars.warehouse.erase import replace_published, rewrite_published
+from regulars.warehouse.erase import reach_of, replace_published, rewrite_published
 from regulars.warehouse.lock import warehouse_lock
 from regulars.warehouse.read import published_path, query_published
 from regulars.warehouse.session import remove_warehouse
@@ -74,6 +74,7 @@ class Outcome:
         erasure: with its audit.
         is_known: it had been erased before; nothing was done.
         shared_contacts: contacts that stay, because somebody else has them, too.
+        others: keys of customers who were one member with the erased ones, and stay.
         rebuilt: the warehouse stands again and its marts are published.
         note: why it does not, if so.
     """
@@ -81,6 +82,7 @@ class Outcome:
     erasure: Erasure
     is_known: bool = False
     shared_contacts: int = 0
+    others: tuple[UUID, ...] = ()
     rebuilt: bool = False
     note: str = ""
 
@@ -100,9 +102,21 @@ class Outcome:
                 f"{self.shared_contacts} contacts stay, because somebody else has them, too: "
                 "erase by phone or e-mail to take them from everybody"
             )
+        told += others_told(self.others)
         if self.note:
             told.append(self.note)
         return told
+
+
+def others_told(others: tuple[UUID, ...]) -> list[str]:
+    """What to say of customers who are the same member and were not named, if any."""
+    if not others:
+        return []
+    return [
+        f"{len(others)} other customers of the same member stay: erase by --member-key, or by "
+        "--customer-key each, to take them as well",
+        *(f"  {key}" for key in others),
+    ]
 
 
 class Eraser:
@@ -192,10 +206,13 @@ class Eraser:
                     request=request,
                     requested_by=self._requested_by,
                     now=clock_for(self.settings.clock_url).now(),
+                    heirs=person.heirs,
                 )
                 report(f"{erasure.erasure_id} recorded: from now on nothing of them is loaded")
                 done = self._carry_out(erasure, vault, wanted.plain, person.record_count)
-                outcome = Outcome(done, shared_contacts=person.shared_contacts)
+                outcome = Outcome(
+                    done, shared_contacts=person.shared_contacts, others=person.others
+                )
         return self._rebuild(outcome) if rebuild else outcome
 
     def resume(self, *, rebuild: bool = True) -> list[Outcome]:
@@ -287,7 +304,7 @@ class Eraser:
         found = (self.state.erasures.erasure_of(kind, key) for kind, some in kinds for key in some)
         first = min(one for one in found if one)
         self._clear_vault(first, vault, wanted.plain)
-        self._clear_published(self.state.erasures.keys())
+        self._clear_published(first, self.state.erasures.keys(), is_first=False)
         return Outcome(self.state.erasures.get(first), is_known=True)
 
     def _carry_out(
@@ -308,7 +325,7 @@ class Eraser:
         if taken is not None:
             counts["queue_rows"] = taken
         self._heartbeat()
-        counts.update(self._clear_published(keys))
+        counts.update(self._clear_published(erasure_id, keys, is_first=True))
         self._heartbeat()
         self._remove_warehouse()
         return self.state.erasures.finish(erasure_id, counts)
@@ -332,10 +349,19 @@ class Eraser:
             "vault_contacts": vault.erase_hashes(keys.contacts),
         }
 
-    def _clear_published(self, keys: ErasedKeys) -> dict[str, int]:
+    def _clear_published(
+        self, erasure_id: str, keys: ErasedKeys, *, is_first: bool
+    ) -> dict[str, int]:
         counts = {"published_files": 0, "published_rows": 0}
         head = self.state.erasures.head()
-        for old, new in rewrite_published(self.settings, keys.row_keys, head):
+        reach = reach_of(self.settings, keys.customers)
+        is_new = bool(self.state.erasures.extend_reach(erasure_id, reach))
+        # Killed before all files were written, an erasure goes on with those that are left.
+        is_reaching = is_new or (is_first and bool(self.state.erasures.reach(erasure_id)))
+        apart = self.state.erasures.reach()
+        for old, new in rewrite_published(
+            self.settings, keys.row_keys, head, apart=apart, is_reaching=is_reaching
+        ):
             content = new.content
             found = ErasedDigest(new.run_id, head, "rewritten", content.digest, content.tables)
             self.state.erasures.record_digest(found)
@@ -408,9 +434,7 @@ class Eraser:
 
 
 def _with(outcome: Outcome, *, rebuilt: bool, note: str) -> Outcome:
-    return Outcome(
-        outcome.erasure, outcome.is_known, outcome.shared_contacts, rebuilt=rebuilt, note=note
-    )
+    return replace(outcome, rebuilt=rebuilt, note=note)
 
 
 def _malformed(kind: str, why: str) -> ErasureError:

@@ -69,12 +69,16 @@ class Person:
         keys: what their tombstones will hold.
         shared_contacts: contacts of theirs that stay, because others have them as well.
         record_count: landed records that are theirs.
+        others: keys of the customers who are the same member by now and stay, sorted.
+        heirs: each of their customers who is such a member -> the first of those who stay in it.
     """
 
     customers: tuple[Native, ...]
     keys: ErasedKeys
     shared_contacts: int
     record_count: int
+    others: tuple[UUID, ...] = ()
+    heirs: Mapping[UUID, UUID] = field(default_factory=dict)
 
 
 def place_of(mention: Mention) -> Place:
@@ -134,6 +138,7 @@ def find_person(
     gone = own.customers | erased.customers
     founded = {founded_member_key(key) for key in own.customers}
     theirs = founded | {bridge[key] for key in own.customers if key in bridge}
+    staying = {key: sorted(members[bridge[key]] - gone) for key in own.customers if key in bridge}
     return Person(
         customers=tuple(sorted(customers)),
         keys=ErasedKeys(
@@ -145,6 +150,8 @@ def find_person(
         ),
         shared_contacts=len(used),
         record_count=record_count,
+        others=tuple(sorted({key for keys in staying.values() for key in keys})),
+        heirs={key: keys[0] for key, keys in staying.items() if keys},
     )
 
 

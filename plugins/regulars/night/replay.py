@@ -286,7 +286,8 @@ def _rebuild(
         for subject, select in SUBJECTS.items():
             transformer.build(subject, select, set())
         with open_warehouse(scratch, holder="replay") as connection:
-            built = _Built(content_of(connection, "marts"), erased.head)
+            content = content_of(connection, "marts", state.erasures.reach())
+            built = _Built(content, erased.head)
         if keep:
             target = publish.restated_path(settings, manifest.run_id)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -928,7 +928,7 @@ class Night:
         without them: every row of everybody else is what it was.
         """
         head = self.state.erasures.head()
-        content = content_of(connection, "marts")
+        content = content_of(connection, "marts", self.state.erasures.reach())
         if content.digest == completed or head == manifest.state_heads.get(TOMBSTONES, 0):
             return completed
         known = self.state.erasures.digests_of(manifest.run_id)
@@ -980,50 +980,50 @@ class Night:
         """Record what members whose messages still wait have said since they were decided.
 
         Refusals, and of the consents those that take a recorded refusal back: the newest word
-        counts, and the exit looks at recorded words only.
+        counts, and the exit looks at recorded words only. Each is recorded under the key that the
+        customer who said it founds, with the contact that customer has.
 
         Returns:
-            Recorded member key -> today's, for those that differ; empty when nothing waits.
+            Recorded member key -> today's, for those that differ, of everybody whom the batches
+            that are not settled concern; empty when nothing waits.
         """
+        batches = self.state.ledger.unsettled_batches()
         waiting = {
-            decision.member_key
-            for batch in self.state.ledger.unsettled_batches()
+            decision.member_key: decision.customer_key
+            for batch in batches
             for decision in self.state.ledger.unsettled(*batch)
         }
         if not waiting:
             return {}
+        concerned = {pair for batch in batches for pair in self.state.ledger.concerned(*batch)}
         opened_at = clock_for(self.settings.clock_url).now()
         with open_warehouse(self.settings, holder=f"{self._holder} consents") as connection:
             self._require_loaded(run_id, connection)
-            identity = control.identity_map(connection)
-            rows = connection.execute(
-                # As the proposals do: whoever refused after the business date's end counts as well.
-                "select members.brand, members.member_key, members.phone_hash, "
-                "members.sms_consent = 'refused' as has_refused, members.sms_consent_at, "
-                "coalesce(consents.is_refused_by_now, false) as is_refused_by_now "
-                "from marts.main.dim_members as members "
-                "left join warehouse.intermediate.int_members__consents as consents "
-                "on members.member_key = consents.member_key and consents.channel = 'sms' "
-                "where members.member_key in (select unnest(cast(? as uuid[]))) "
-                "and (members.sms_consent in ('granted', 'refused') "
-                "or consents.is_refused_by_now)",
-                [sorted({str(identity.get(key, key)) for key in waiting})],
-            ).fetchall()
-        evidence = f"dim_members of {run_id}"
+            identity = control.identity_map(connection, concerned)
+            named = {identity.get(key, key): customer for key, customer in waiting.items()}
+            words = control.read_words(connection, "sms", named)
+        evidence = f"int_members__consents of {run_id}"
         refusals: list[ConsentRecord] = []
         grants: list[ConsentRecord] = []
-        for brand, member_key, phone_hash, has_refused, said_at, is_refused_by_now in rows:
-            at = said_at.replace(tzinfo=UTC) if said_at else None
-            if has_refused or is_refused_by_now:
-                when = at if has_refused and at else opened_at
-                refusals.append(
-                    ConsentRecord(brand, None, member_key, "sms", "refusal", when, evidence)
-                )
+        for word in words:
+            # As the proposals do: whoever refused after the business date's end counts as well.
+            at = word.said_at if word.is_visible and word.said_at else None
+            record = ConsentRecord(
+                brand=word.brand,
+                contact_hash=word.contact_hash,
+                member_key=word.founded_member_key,
+                channel="sms",
+                kind="refusal" if word.is_refusal else "consent",
+                occurred_at=at or opened_at,
+                evidence=evidence,
+                customer_key=named[word.member_key],
+            )
+            if word.is_refusal:
+                refusals.append(record)
             elif at is not None:
-                grants.append(
-                    ConsentRecord(brand, phone_hash, member_key, "sms", "consent", at, evidence)
-                )
-        self.state.consent.record([*refusals, *self.state.consent.taken_back(grants)])
+                grants.append(record)
+        taken_back = self.state.consent.taken_back(grants, identity)
+        self.state.consent.record([*refusals, *taken_back])
         return identity
 
     def complete_night(self, run_id: str) -> None:

@@ -21,6 +21,7 @@ REFUSED = "refused"
 CONTAMINATED_CONTACT = "contaminated_contact"
 MERGED_HOLDOUT = "merged_holdout"
 DUPLICATE_CONTACT = "duplicate_contact"
+DUPLICATE_PERSON = "duplicate_person"
 EXPIRED = "expired"
 QUIET = "quiet"
 CAP = "cap"
@@ -47,6 +48,7 @@ class ExitContext:
     """Everything the exit looks at besides the messages.
 
     Attributes:
+        run_id: tonight.
         now: the present on the shops' clock (aware).
         campaigns: configured campaigns by code, inactive ones as well.
         zones: zone of each shop by code.
@@ -55,12 +57,14 @@ class ExitContext:
         sent: messages exported before, to the members and contacts concerned.
         consent: refusals and consents of the members and contacts concerned.
         contaminated: (campaign, contact hash) shared by people in different arms.
-        identity: recorded member key -> today's member key, for those that differ.
+        identity: recorded member key -> today's member key, for those that differ, with every key
+            of each person concerned.
         merged_arms: (campaign, today's member key) -> the arm that stands, for people who were
             drawn into different arms before they were merged.
         erased: keyed hashes of contacts whose owners were erased.
     """
 
+    run_id: str
     now: datetime
     campaigns: Mapping[str, Campaign]
     zones: Mapping[str, ZoneInfo]
@@ -168,6 +172,7 @@ class _History:
 
     def __init__(self, context: ExitContext) -> None:
         self._context = context
+        self._joined = frozenset(context.identity.values())
         self._words: dict[tuple[str, UUID | str], list[ConsentRecord]] = defaultdict(list)
         for record in context.consent:
             if record.member_key is not None:
@@ -196,11 +201,17 @@ class _History:
                 channel=decision.channel,
                 purpose=decision.purpose,
                 send_at=send_at,
+                exported_by=self._context.run_id,
             )
         )
 
     def has_refused(self, decision: Decision) -> bool:
-        """Whether the person or the contact, each for itself, last said no."""
+        """Whether the person or the contact, each for itself, last said no.
+
+        A refusal binds the person at every contact, and the contact for everybody who has it. A
+        consent speaks for the contact that it was given with, and where it names a member for that
+        person alone.
+        """
         return any(
             self._last_word(decision, about) == "refusal"
             for about in (self._context.person(decision.member_key), decision.contact_hash)
@@ -212,9 +223,20 @@ class _History:
             (record.occurred_at, record.kind == "refusal", record.kind)
             for record in self._words.get((decision.brand, about), ())
             if record.channel in (decision.channel, EVERY_CHANNEL)
+            and (record.kind == "refusal" or self._may_consent(record, decision))
         ]
         # Said in the same instant, a refusal outweighs a consent.
         return max(words)[-1] if words else None
+
+    def _may_consent(self, record: ConsentRecord, decision: Decision) -> bool:
+        person = self._context.person(decision.member_key)
+        if record.contact_hash is None:
+            # Nobody knows which contact was meant, unless the person has never been several.
+            return person not in self._joined
+        speaker = record.member_key
+        return record.contact_hash == decision.contact_hash and (
+            speaker is None or self._context.person(speaker) == person
+        )
 
     def to_person(self, decision: Decision) -> list[SentMessage]:
         person = self._context.person(decision.member_key)
@@ -253,6 +275,8 @@ def _judge(decision: Decision, context: ExitContext, history: _History) -> Verdi
         reason = CONTAMINATED_CONTACT
     elif context.merged_arms.get(_drawn_as(decision, context), decision.arm) == HOLDOUT:
         reason = MERGED_HOLDOUT
+    elif _left_as_another(decision, history):
+        reason = DUPLICATE_PERSON
     elif _duplicate(decision, campaign, send_at, context, history):
         reason = DUPLICATE_CONTACT
     elif send_at >= expires_at:
@@ -318,6 +342,20 @@ def _duplicate(
         and context.person(message.member_key) != person
         and (campaign.kind == "one_off" or abs(send_at - message.send_at) < reach)
         for message in history.to_contact(decision)
+    )
+
+
+def _left_as_another(decision: Decision, history: _History) -> bool:
+    """Whether another message of the campaign has left for the person while this one waited.
+
+    It was decided about another member, who was merged with this one since: neither decision knew
+    of the other. What had left before this one was decided was known then.
+    """
+    return any(
+        message.campaign == decision.campaign
+        and message.member_key != decision.member_key
+        and message.exported_by >= decision.run_id
+        for message in history.to_person(decision)
     )
 
 

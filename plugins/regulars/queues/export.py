@@ -119,7 +119,7 @@ def export_messages(
             batch.recover()
             batch.flag_contaminated(rules)
         candidates = [decision for batch in work for decision in batch.waiting]
-        context = _context(state, now, rules, candidates, work)
+        context = _context(state, run_id, now, rules, candidates, work)
         verdicts: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
         for verdict in check_exit(candidates, context):
             verdicts[verdict.decision.run_id, verdict.decision.campaign].append(verdict)
@@ -132,6 +132,7 @@ def export_messages(
 
 def _context(
     state: StateStore,
+    run_id: str,
     now: datetime,
     rules: ExportRules,
     candidates: Sequence[Decision],
@@ -151,6 +152,7 @@ def _context(
         consent += state.consent.about(brand, members, contacts)
     hashes = {row.contact_hash for row in candidates if row.contact_hash is not None}
     return ExitContext(
+        run_id=run_id,
         now=now,
         campaigns=campaigns,
         zones=rules.zones,

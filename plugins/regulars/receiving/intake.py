@@ -440,6 +440,7 @@ def _refusal(decision: Decision, said_at: datetime, evidence: str) -> ConsentRec
         kind="refusal",
         occurred_at=said_at,
         evidence=evidence,
+        customer_key=decision.customer_key,
     )
 
 

@@ -7,7 +7,7 @@ from regulars.state.decisions import (
     MessageEvent,
     SentMessage,
 )
-from regulars.state.erasures import ERASED, TOMBSTONES, ErasedDigest, ErasedKeys, Erasure
+from regulars.state.erasures import ERASED, TOMBSTONES, ErasedDigest, ErasedKeys, Erasure, Reach
 from regulars.state.facts import ThresholdVersion
 from regulars.state.identity import IdentityDecision
 from regulars.state.lease import Lease
@@ -34,6 +34,7 @@ __all__ = [
     "Night",
     "PointRedemption",
     "Proposal",
+    "Reach",
     "SentMessage",
     "StateStore",
     "ThresholdVersion",

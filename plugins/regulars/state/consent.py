@@ -1,9 +1,10 @@
 """Refusals and consents, recorded for good: the newest word of a contact or a member counts."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, insert, select
@@ -23,11 +24,14 @@ class ConsentRecord:
 
     Attributes:
         contact_hash: keyed hash of the contact that spoke, or None.
-        member_key: the member that spoke, or None; one of the two must stand.
+        member_key: the member that spoke, or None; one of the two must stand. It is the key that
+            the customer who spoke founds: what is recorded follows that customer.
         channel: ``sms``, ``email``, ... or ``all``.
         kind: ``refusal`` or ``consent``.
         occurred_at: when it was said (UTC).
         evidence: where it can be seen (a receipt id, a form); never the contact itself.
+        customer_key: a customer of the member, who is followed when the one who founded its key is
+            gone; None when none is known. It is no part of what makes two records the same.
     """
 
     brand: str
@@ -37,6 +41,7 @@ class ConsentRecord:
     kind: str
     occurred_at: datetime
     evidence: str
+    customer_key: UUID | None = None
 
 
 class ConsentLedger:
@@ -87,29 +92,40 @@ class ConsentLedger:
                 )
             return len(rows)
 
-    def taken_back(self, grants: Iterable[ConsentRecord]) -> list[ConsentRecord]:
-        """Those of ``grants`` that are newer than a recorded refusal of their member or contact.
+    def taken_back(
+        self, grants: Iterable[ConsentRecord], identity: Mapping[UUID, UUID] = MappingProxyType({})
+    ) -> list[ConsentRecord]:
+        """Those of ``grants`` that are newer than a recorded refusal of their person or contact.
 
         Said in the same instant, the refusal stands.
+
+        Args:
+            grants: consents.
+            identity: recorded member key -> today's, for those that differ: a person may have
+                refused under another key than it consents under.
         """
+        keys_of: dict[UUID, set[UUID]] = defaultdict(set)
+        for recorded, today in identity.items():
+            keys_of[today] |= {recorded, today}
         found = []
         for brand, some in _by_brand(grants).items():
+            keys = {grant.member_key for grant in some if grant.member_key is not None}
+            people = {identity.get(key, key) for key in keys}
             refused_at: dict[object, list[tuple[str, datetime]]] = defaultdict(list)
             for word in self.about(
                 brand,
-                [grant.member_key for grant in some if grant.member_key is not None],
+                [key for person in people for key in keys_of.get(person, {person})],
                 [grant.contact_hash for grant in some if grant.contact_hash is not None],
             ):
                 if word.kind == "refusal":
-                    for speaker in (word.member_key, word.contact_hash):
+                    for speaker in _speakers(word, identity):
                         refused_at[speaker].append((word.channel, word.occurred_at))
             found += [
                 grant
                 for grant in some
                 if any(
                     channel in (grant.channel, EVERY_CHANNEL) and at < grant.occurred_at
-                    for speaker in (grant.member_key, grant.contact_hash)
-                    if speaker is not None
+                    for speaker in _speakers(grant, identity)
                     for channel, at in refused_at[speaker]
                 )
             ]
@@ -128,6 +144,16 @@ def _by_brand(records: Iterable[ConsentRecord]) -> dict[str, list[ConsentRecord]
     for record in records:
         found[record.brand].append(record)
     return found
+
+
+def _speakers(record: ConsentRecord, identity: Mapping[UUID, UUID]) -> list[UUID | str]:
+    """Today's member and the contact of a record, as far as it names them."""
+    speakers: list[UUID | str] = []
+    if record.member_key is not None:
+        speakers.append(identity.get(record.member_key, record.member_key))
+    if record.contact_hash is not None:
+        speakers.append(record.contact_hash)
+    return speakers
 
 
 def _identity(record: ConsentRecord) -> tuple[object, ...]:

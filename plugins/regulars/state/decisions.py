@@ -126,7 +126,7 @@ class MessageEvent:
 
 @dataclass(frozen=True)
 class SentMessage:
-    """An exported message, as caps and duplicate checks count it."""
+    """An exported message, as caps and duplicate checks count it; ``exported_by`` is a night."""
 
     message_id: str
     campaign: str
@@ -136,6 +136,7 @@ class SentMessage:
     channel: str
     purpose: str
     send_at: datetime
+    exported_by: str
 
 
 class Ledger:
@@ -244,6 +245,25 @@ class Ledger:
             & decisions.c.outcome.in_(("send", "holdout"))
             & decisions.c.contact_hash.in_(hashes)
         )
+
+    def concerned(self, run_id: str, campaign: str) -> set[tuple[UUID, UUID]]:
+        """Member and customer key of everybody with an arm in a batch or with a contact in it."""
+        hashes = (
+            select(decisions.c.contact_hash)
+            .where(decisions.c.run_id == run_id, decisions.c.campaign == campaign)
+            .where(decisions.c.contact_hash.is_not(None))
+        )
+        query = (
+            select(decisions.c.member_key, decisions.c.customer_key)
+            .where(
+                decisions.c.campaign == campaign,
+                decisions.c.outcome.in_(("send", "holdout")),
+                (decisions.c.run_id == run_id) | decisions.c.contact_hash.in_(hashes),
+            )
+            .distinct()
+        )
+        with self._database.reading() as connection:
+            return {(row.member_key, row.customer_key) for row in connection.execute(query)}
 
     def drawn(self, campaign: str, member_keys: Iterable[UUID]) -> list[Decision]:
         """Decisions of ``campaign`` with an arm about any of these recorded member keys."""
@@ -529,6 +549,7 @@ def _exported(
             decisions.c.channel,
             decisions.c.purpose,
             message_events.c.send_at,
+            message_events.c.run_id.label("exported_by"),
         )
         .join(message_events, message_events.c.message_id == decisions.c.message_id)
         .where(decisions.c.brand == brand, condition, message_events.c.event == EXPORTED)

@@ -12,12 +12,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
 
 from regulars.errors import StateError
+from regulars.keys import founded_member_key
 from regulars.state.database import Database
 from regulars.state.decisions import (
     EXPORTED,
@@ -35,6 +37,7 @@ from regulars.state.schema import (
     deferrals,
     erased_digests,
     erasure_audits,
+    erasure_reach,
     erasures,
     message_events,
     point_redemptions,
@@ -94,6 +97,22 @@ class ErasedKeys:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """Who stays and may be another member than before, now that somebody is erased.
+
+    Attributes:
+        customers: those who were joined with the erased, or may be with each other.
+        members: every key that they were or may be known under.
+    """
+
+    customers: frozenset[UUID] = frozenset()
+    members: frozenset[UUID] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.customers or self.members)
+
+
+@dataclass(frozen=True)
 class Erasure:
     """One erasure as recorded.
 
@@ -141,7 +160,14 @@ class Erasures:
         self._clock = clock
 
     def record(
-        self, wanted: ErasedKeys, *, route: str, request: str, requested_by: str, now: datetime
+        self,
+        wanted: ErasedKeys,
+        *,
+        route: str,
+        request: str,
+        requested_by: str,
+        now: datetime,
+        heirs: Mapping[UUID, UUID] = MappingProxyType({}),
     ) -> Erasure:
         """Record an erasure and take the person out of the ledger, at once.
 
@@ -154,6 +180,8 @@ class Erasures:
             request: reference of the request; no personal data.
             requested_by: who runs it.
             now: the present on the shops' clock (aware).
+            heirs: erased customer -> a customer who was one person with them and stays: what the
+                erased one refused for the person goes on being refused.
 
         Raises:
             StateError: the database refused; nothing was recorded.
@@ -165,7 +193,7 @@ class Erasures:
             own = _own_messages(connection, wanted)
             suppressed = _suppress(connection, erasure_id, own, now)
             intact = _intact_batches(connection, wanted)
-            counts = {"messages_suppressed": suppressed, **_scrub(connection, wanted)}
+            counts = {"messages_suppressed": suppressed, **_scrub(connection, wanted, heirs)}
             connection.execute(
                 insert(erasures).values(
                     erasure_id=erasure_id,
@@ -214,6 +242,40 @@ class Erasures:
             contacts=frozenset(found["contact"]),
             head=head,
         )
+
+    def extend_reach(self, erasure_id: str, found: Reach) -> int:
+        """Add to whose membership an erasure may change; how many keys were new."""
+        keys = {
+            *(("customer", key) for key in found.customers),
+            *(("member", key) for key in found.members),
+        }
+        with self._database.writing() as connection:
+            known = {
+                (row.kind, row.key)
+                for row in connection.execute(
+                    select(erasure_reach.c.kind, erasure_reach.c.key).where(
+                        erasure_reach.c.erasure_id == erasure_id
+                    )
+                )
+            }
+            new = sorted(keys - known)
+            if new:
+                connection.execute(
+                    insert(erasure_reach),
+                    [{"erasure_id": erasure_id, "kind": kind, "key": key} for kind, key in new],
+                )
+        return len(new)
+
+    def reach(self, erasure_id: str | None = None) -> Reach:
+        """Whose membership an erasure may have changed; without an id, any of them."""
+        query = select(erasure_reach.c.kind, erasure_reach.c.key)
+        if erasure_id is not None:
+            query = query.where(erasure_reach.c.erasure_id == erasure_id)
+        found: dict[str, set[UUID]] = {"customer": set(), "member": set()}
+        with self._database.reading() as connection:
+            for row in connection.execute(query):
+                found[row.kind].add(row.key)
+        return Reach(frozenset(found["customer"]), frozenset(found["member"]))
 
     def contacts_among(self, hashes: Iterable[str]) -> frozenset[str]:
         """Those of the contacts, by keyed hash, whose owners were erased."""
@@ -389,7 +451,9 @@ def _suppress(
     )
 
 
-def _scrub(connection: Connection, wanted: ErasedKeys) -> dict[str, int]:
+def _scrub(
+    connection: Connection, wanted: ErasedKeys, heirs: Mapping[UUID, UUID]
+) -> dict[str, int]:
     """Take the person out of what names them in recorded state; rows changed, per table."""
     nobody = UUID(ERASED_KEY)
     counts = {}
@@ -422,10 +486,36 @@ def _scrub(connection: Connection, wanted: ErasedKeys) -> dict[str, int]:
         for seq in found:
             # A key of its own, so that no two rows become the same refusal.
             connection.execute(
-                update(refusals).where(refusals.c.seq == seq).values(member_key=uuid4())
+                update(refusals)
+                .where(refusals.c.seq == seq)
+                .values(member_key=uuid4(), customer_key=None)
             )
             counts["refusals_scrubbed"] += 1
+    counts["refusals_scrubbed"] += _hand_down(connection, wanted, heirs)
     return counts
+
+
+def _hand_down(connection: Connection, wanted: ErasedKeys, heirs: Mapping[UUID, UUID]) -> int:
+    """Let refusals that name an erased customer name one who stays, if any; rows changed."""
+    gone = sorted(wanted.customers)
+    count = 0
+    for customers in _chunks(gone):
+        founded = {founded_member_key(key): key for key in customers if key in heirs}
+        rows = connection.execute(
+            select(refusals.c.seq, refusals.c.member_key, refusals.c.customer_key).where(
+                refusals.c.customer_key.in_(customers)
+                | (refusals.c.customer_key.is_(None) & refusals.c.member_key.in_(sorted(founded)))
+            )
+        ).all()
+        for row in rows:
+            named = row.customer_key or founded[row.member_key]
+            connection.execute(
+                update(refusals)
+                .where(refusals.c.seq == row.seq)
+                .values(customer_key=heirs.get(named))
+            )
+        count += len(rows)
+    return count
 
 
 def _intact_batches(connection: Connection, wanted: ErasedKeys) -> list[tuple[str, str]]:

@@ -30,6 +30,7 @@ _APPEND_ONLY_VALUE = ("value_models", "value_calibrations")
 
 _APPEND_ONLY_LOYALTY = ("tier_grants", "point_redemptions")
 _APPEND_ONLY_IDENTITY = ("identity_decisions",)
+_APPEND_ONLY_REACH = ("erasure_reach",)
 
 APPEND_ONLY = (
     *_APPEND_ONLY_1,
@@ -37,6 +38,7 @@ APPEND_ONLY = (
     *_APPEND_ONLY_2,
     *_APPEND_ONLY_VALUE,
     *_APPEND_ONLY_IDENTITY,
+    *_APPEND_ONLY_REACH,
 )
 """Tables whose rows nobody may change or delete; triggers keep it so.
 
@@ -415,6 +417,19 @@ _SCRUBBED_3 = {
 }
 
 
+_SCRUBBED_ANCHORS: dict[str, tuple[tuple[str, ...], str]] = {
+    # An erasure may also name another customer of whoever refused.
+    "refusals": (
+        _SCRUBBED_2["refusals"][0],
+        "new.member_key is not null and old.member_key is not null "
+        "and (new.member_key <> old.member_key "
+        "or coalesce(new.customer_key, '') <> coalesce(old.customer_key, '')) "
+        "and (new.contact_hash is null) = (old.contact_hash is null) "
+        "and coalesce(new.contact_hash, '') = coalesce(old.contact_hash, '')",
+    ),
+}
+
+
 def _sqlite_scrub(
     table: str, scrubbed: Mapping[str, tuple[tuple[str, ...], str]] = _SCRUBBED_2
 ) -> tuple[str, str]:
@@ -566,6 +581,41 @@ STEPS: tuple[Step, ...] = (
             f"create trigger {table}_append_only before update or delete or truncate "
             f"on {table} for each statement execute function regulars_append_only()"
             for table in _APPEND_ONLY_IDENTITY
+        ),
+    ),
+    Step(
+        version=8,
+        name="a customer of whoever refused, to be found by when the member's first one is gone",
+        statements=(
+            "alter table refusals add column customer_key text",
+            "create index refusals_by_customer on refusals (customer_key)",
+        ),
+        sqlite=_sqlite_scrub("refusals", _SCRUBBED_ANCHORS),
+        postgresql=(
+            "drop trigger refusals_only_scrub on refusals",
+            _postgresql_only_scrub("refusals", _SCRUBBED_ANCHORS),
+        ),
+    ),
+    Step(
+        version=9,
+        name="whose membership an erasure may change",
+        statements=(
+            """create table erasure_reach (
+    erasure_id text not null references erasures (erasure_id),
+    kind text not null check (kind in ('customer', 'member')),
+    key text not null,
+    primary key (erasure_id, kind, key))""",
+        ),
+        sqlite=tuple(
+            f"create trigger {table}_no_{verb} before {verb} on {table} "
+            f"begin select raise(abort, '{table} is append-only'); end"
+            for table in _APPEND_ONLY_REACH
+            for verb in ("update", "delete")
+        ),
+        postgresql=tuple(
+            f"create trigger {table}_append_only before update or delete or truncate "
+            f"on {table} for each statement execute function regulars_append_only()"
+            for table in _APPEND_ONLY_REACH
         ),
     ),
 )

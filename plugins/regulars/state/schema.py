@@ -211,6 +211,7 @@ refusals = Table(
     Column("kind", Text, nullable=False),
     Column("occurred_at", Instant, nullable=False),
     Column("evidence", Text, nullable=False),
+    Column("customer_key", Key),
 )
 
 identity_decisions = Table(
@@ -321,6 +322,14 @@ tombstones = Table(
     Column("kind", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("recorded_at", Instant, nullable=False),
+)
+
+erasure_reach = Table(
+    "erasure_reach",
+    metadata,
+    Column("erasure_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Key, primary_key=True),
 )
 
 erasure_audits = Table(

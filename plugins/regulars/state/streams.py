@@ -58,6 +58,7 @@ STREAMS: dict[str, Stream] = {
             "coupon_code": "VARCHAR",
             "bucket": "INTEGER",
             "purpose": "VARCHAR",
+            "customer_key": "UUID",
         },
     ),
     "state__message_events": Stream(
@@ -82,6 +83,7 @@ STREAMS: dict[str, Stream] = {
             "kind": "VARCHAR",
             "occurred_at": "TIMESTAMP",
             "evidence": "VARCHAR",
+            "customer_key": "UUID",
         },
     ),
     "state__identity_decisions": Stream(

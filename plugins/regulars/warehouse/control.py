@@ -128,25 +128,125 @@ def shop_row(shop: Shop) -> tuple[str, str, str, str, str, date]:
     return (shop.brand, shop.platform, shop.shop, shop.zone, shop.currency, shop.first_date)
 
 
-def identity_map(connection: duckdb.DuckDBPyConnection) -> dict[UUID, UUID]:
-    """Recorded member key -> today's member key, for those that differ.
+def identity_map(
+    connection: duckdb.DuckDBPyConnection, concerned: Iterable[tuple[UUID, UUID]]
+) -> dict[UUID, UUID]:
+    """Recorded member key -> today's member key, for those that differ, of the persons concerned.
 
-    Only of members about whom something is recorded: others' keys were never handed out.
+    A key is that of the customer who founded it. When that customer is gone it leads to the one
+    that a decision or a refusal names beside it, of several to the least.
+
+    Args:
+        connection: the warehouse with its marts.
+        concerned: recorded member key and the customer named beside it, of whoever is looked at.
+
+    Returns:
+        Every key of each of these persons but today's.
     """
+    pairs = sorted({(str(member), str(customer)) for member, customer in concerned})
+    if not pairs:
+        return {}
+    wanted = pa.table(
+        {
+            "member_key": pa.array([member for member, _ in pairs], pa.string()),
+            "customer_key": pa.array([customer for _, customer in pairs], pa.string()),
+        }
+    )
+    connection.register("concerned", wanted)
+    try:
+        rows = connection.execute(
+            """
+            with bridge as (
+                select customer_key, founded_member_key, member_key
+                from marts.main.dim_member_identities
+            ),
+            recorded as (
+                select member_key, customer_key from warehouse.raw.state__decisions
+                union
+                select member_key, customer_key from warehouse.raw.state__refusals
+                where member_key is not null
+            ),
+            people as (
+                select coalesce(founders.member_key, named.member_key) as member_key
+                from concerned
+                left join bridge as founders
+                    on founders.founded_member_key = cast(concerned.member_key as uuid)
+                left join bridge as named
+                    on named.customer_key = cast(concerned.customer_key as uuid)
+                group by all
+            )
+            select founded_member_key, member_key
+            from bridge
+            where founded_member_key <> member_key
+            and member_key in (select member_key from people)
+            union all
+            select recorded.member_key, min(bridge.member_key)
+            from recorded
+            inner join bridge on recorded.customer_key = bridge.customer_key
+            where bridge.member_key in (select member_key from people)
+            and recorded.member_key not in (select founded_member_key from bridge)
+            group by recorded.member_key
+            """
+        ).fetchall()
+    finally:
+        connection.unregister("concerned")
+    return dict(rows)
+
+
+@dataclass(frozen=True)
+class Word:
+    """The last word of a member about one channel, as the marts know it.
+
+    Attributes:
+        member_key: the member.
+        founded_member_key: the key that the customer founds who said it.
+        contact_hash: keyed hash of the contact it was said with; None when there is none.
+        is_refusal: it is a no.
+        said_at: when (UTC), if that is known.
+        is_visible: it was said by the end of the business date.
+    """
+
+    brand: str
+    member_key: UUID
+    founded_member_key: UUID
+    contact_hash: str | None
+    is_refusal: bool
+    said_at: datetime | None
+    is_visible: bool
+
+
+def read_words(
+    connection: duckdb.DuckDBPyConnection, channel: str, members: Iterable[UUID]
+) -> list[Word]:
+    """The last words of ``members`` about ``channel``, by member key; a later no before any yes."""
     rows = connection.execute(
         """
-        select founded_member_key, member_key
-        from marts.main.dim_member_identities
-        where
-            founded_member_key <> member_key
-            and founded_member_key in (
-                select member_key from warehouse.raw.state__decisions
-                union all
-                select member_key from warehouse.raw.state__refusals where member_key is not null
-            )
-        """
+        with words as (
+            select
+                member_key, consent = 'refused' or is_refused_by_now as is_refusal,
+                consent = 'refused' or not is_refused_by_now as is_visible, consent_at,
+                case when consent = 'refused' or not is_refused_by_now
+                    then consent_customer_key else refused_customer_key end as customer_key,
+                case when consent = 'refused' or not is_refused_by_now
+                    then consent_contact_hash else refused_contact_hash end as contact_hash
+            from warehouse.intermediate.int_members__consents
+            where channel = ? and member_key in (select unnest(cast(? as uuid[])))
+            and (consent in ('granted', 'refused') or is_refused_by_now)
+        )
+        select
+            speakers.brand, words.member_key, speakers.founded_member_key, words.contact_hash,
+            words.is_refusal, words.consent_at, words.is_visible
+        from words
+        inner join marts.main.dim_member_identities as speakers
+            on words.customer_key = speakers.customer_key
+        order by words.member_key
+        """,
+        [channel, sorted(map(str, members))],
     ).fetchall()
-    return dict(rows)
+    return [
+        Word(*told, said_at=at.replace(tzinfo=UTC) if at else None, is_visible=is_visible)
+        for *told, at, is_visible in rows
+    ]
 
 
 def pending_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:

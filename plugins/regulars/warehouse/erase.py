@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import utime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import duckdb
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from regulars.errors import WarehouseError
 from regulars.settings import Settings
+from regulars.state import Reach
 from regulars.warehouse.publish import (
     NOT_CONTENT,
     Publication,
@@ -29,6 +31,8 @@ from regulars.warehouse.publish import (
     read_publication,
 )
 
+NOBODY = Reach()
+
 PERSON_COLUMNS = frozenset({"customer_key", "member_key", "order_key"})
 """A mart with one of these has a row per person, order or message; any other counts many."""
 
@@ -36,6 +40,12 @@ RELATIVE_COLUMNS = frozenset(
     {"recency_bit", "frequency_bit", "monetary_bit", "rfm_class", "rfm_class_zh"}
 )
 """How a person stands to the mean of all: it moves for others when somebody is erased."""
+
+BRIDGES = frozenset({"dim_member_identities", "dim_member_links"})
+"""A row of these is a customer's; in any other mart with a member key it tells of all of theirs."""
+
+CREDITED = "fct_order_attribution"
+"""What messages to the whole person did for an order of one of their customers."""
 
 _VERSION = re.compile(r"marts-(?P<run>.+?)-\d+(?:-erased-\d+)?\.duckdb")
 _RESTATED = re.compile(r"marts-(?P<run>.+)\.duckdb")
@@ -90,10 +100,117 @@ def published_files(settings: Settings) -> list[Path]:
     return [*versions, *sorted((settings.published_dir / "restated").glob("marts-*.duckdb"))]
 
 
+def reach_of(settings: Settings, customers: Iterable[UUID]) -> Reach:
+    """Who stays and was joined with the erased customers, or may be joined or parted without them.
+
+    That is everybody who has an identifier that one of them has, and whoever belongs to their
+    clusters, in any published file. What many share may be believed again when one of the many
+    goes.
+
+    Raises:
+        WarehouseError: a file cannot be read.
+    """
+    wanted = pa.table({"key": pa.array(sorted(map(str, customers)), pa.string())})
+    if not wanted.num_rows:
+        return Reach()
+    found = Reach()
+    config = {"threads": settings.duckdb_threads, "memory_limit": settings.duckdb_memory_limit}
+    for path in published_files(settings):
+        try:
+            with duckdb.connect(config=config) as connection:
+                connection.execute(f"attach '{path}' as published (read_only)")
+                connection.register("wanted", wanted)
+                some = _reach_in(connection)
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"a published version could not be read ({type(error).__name__})",
+                where=str(path),
+                next_step="repeat the erasure; a version that nobody needs may be deleted instead",
+            ) from error
+        found = Reach(found.customers | some.customers, found.members | some.members)
+    return found
+
+
+def _reach_in(connection: duckdb.DuckDBPyConnection) -> Reach:
+    if not _has_table(connection, "dim_member_links"):
+        return Reach()
+    connection.execute("create table erased as select key::uuid as key from wanted")
+    connection.execute(
+        """
+        create table reached as
+        select key as customer_key from erased
+        union
+        select links.customer_key from published.dim_member_links as links
+        where links.identifier_key in (
+            select own.identifier_key from published.dim_member_links as own
+            where own.customer_key in (select key from erased)
+        )
+        """
+    )
+    while _rows(
+        connection,
+        """
+        insert into reached
+        select customer_key from (
+            select others.customer_key from published.dim_member_identities as others
+            where others.member_key in (
+                select own.member_key from published.dim_member_identities as own
+                where own.customer_key in (select customer_key from reached)
+            )
+            union
+            select others.customer_key from published.dim_member_links as others
+            where others.identifier_key in (
+                select own.identifier_key from published.dim_member_links as own
+                where own.customer_key in (select customer_key from reached)
+                and (own.is_used or own.unused_reason = 'connects_two_people')
+            )
+        )
+        where customer_key not in (select customer_key from reached)
+        returning 1
+        """,
+    ):
+        pass
+    rows = _rows(
+        connection,
+        """
+        select customer_key, member_key, founded_member_key,
+            customer_key in (select key from erased) as is_erased
+        from published.dim_member_identities
+        where customer_key in (select customer_key from reached)
+        """,
+    )
+    staying = frozenset(row[0] for row in rows if not row[3])
+    if not staying:
+        return Reach()
+    return Reach(staying, frozenset(key for row in rows for key in row[1:3]))
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
+    return rows
+
+
+def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    found = connection.execute(
+        "select 1 from information_schema.tables "
+        "where table_catalog = 'published' and table_name = ?",
+        [table],
+    )
+    return found.fetchone() is not None
+
+
 def rewrite_published(
-    settings: Settings, keys: Iterable[UUID], head: int
+    settings: Settings,
+    keys: Iterable[UUID],
+    head: int,
+    *,
+    apart: Reach = NOBODY,
+    is_reaching: bool = False,
 ) -> Iterator[tuple[Path, Rewritten]]:
     """Make a clean copy of each published file that holds a row of the person.
+
+    Rows of a member one of whose customers the person is go whole: they tell of them as well, and
+    are built anew.
 
     Yields each old path and its clean copy, which stands complete and on disk. Call
     :func:`replace_published` for it when whatever must be recorded of it is recorded: a killed
@@ -103,13 +220,16 @@ def rewrite_published(
         settings: where they stand.
         keys: keys of the person's customers, members and orders.
         head: number of the last tombstone, for the new names.
+        apart: whose rows say nothing of anybody else, see :func:`content_of`.
+        is_reaching: this erasure changes who is left apart: every file is written anew, so that
+            all are compared alike.
 
     Raises:
         WarehouseError: a file cannot be read or its copy not be written.
     """
     wanted = pa.table({"key": pa.array(sorted(map(str, keys)), pa.string())})
     for path in published_files(settings):
-        found = _rewrite(settings, path, wanted, head)
+        found = _rewrite(settings, path, wanted, head, apart, is_reaching=is_reaching)
         if found is not None:
             yield path, found
 
@@ -137,7 +257,9 @@ def replace_published(settings: Settings, old: Path, new: Rewritten) -> None:
     fsync(old.parent)
 
 
-def _rewrite(settings: Settings, path: Path, keys: pa.Table, head: int) -> Rewritten | None:
+def _rewrite(
+    settings: Settings, path: Path, keys: pa.Table, head: int, apart: Reach, *, is_reaching: bool
+) -> Rewritten | None:
     is_version = path.parent == settings.published_dir
     named = (_VERSION if is_version else _RESTATED).fullmatch(path.name)
     if named is None:
@@ -155,9 +277,10 @@ def _rewrite(settings: Settings, path: Path, keys: pa.Table, head: int) -> Rewri
             connection.register("wanted", keys)
             connection.execute("create table erased as select key::uuid as key from wanted")
             connection.execute(f"attach '{path}' as published (read_only)")
+            _find_joined(connection)
             conditions = dict(_conditions(connection))
             removed = sum(_count(connection, *one) for one in conditions.items())
-            if not removed:
+            if not removed and (not is_reaching or path == target):
                 return None
             connection.execute(f"attach '{part}' as clean")
             connection.execute("copy from database published to clean (schema)")
@@ -173,7 +296,7 @@ def _rewrite(settings: Settings, path: Path, keys: pa.Table, head: int) -> Rewri
                     where=path.name,
                     next_step="report this; the old file stands as it was",
                 )
-            content = content_of(connection, "clean")
+            content = content_of(connection, "clean", apart)
             _, rows = digest_marts(connection, "clean")
             connection.execute("detach clean")
         stamp = path.stat()
@@ -191,6 +314,16 @@ def _rewrite(settings: Settings, path: Path, keys: pa.Table, head: int) -> Rewri
     finally:
         part.unlink(missing_ok=True)
     return Rewritten(named["run"], target, removed, content, rows)
+
+
+def _find_joined(connection: duckdb.DuckDBPyConnection) -> None:
+    """Members that an erased customer belongs to, as table ``joined``."""
+    connection.execute("create table joined (key uuid)")
+    if _has_table(connection, "dim_member_identities"):
+        connection.execute(
+            "insert into joined select member_key from published.dim_member_identities "
+            "where customer_key in (select key from erased) group by member_key"
+        )
 
 
 def _conditions(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str]]:
@@ -211,6 +344,8 @@ def _conditions(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, st
     for schema, table, keys in rows:
         # A key is 128 bits of a hash: wherever it stands, it means that person.
         parts = [f'coalesce("{name}" in (select key from erased), false)' for name in keys or ()]
+        if "member_key" in (keys or ()) and table not in BRIDGES:
+            parts.append("coalesce(member_key in (select key from joined), false)")
         yield f'"{schema}"."{table}"', " or ".join(parts) or "false"
 
 
@@ -223,14 +358,38 @@ def _count(
     return int(found[0]) if found else 0
 
 
-def content_of(connection: duckdb.DuckDBPyConnection, catalog: str) -> Content:
-    """The content of an attached database of marts."""
+def content_of(
+    connection: duckdb.DuckDBPyConnection, catalog: str, apart: Reach = NOBODY
+) -> Content:
+    """The content of an attached database of marts.
+
+    Args:
+        connection: a connection that has the catalog.
+        catalog: the database.
+        apart: whose membership an erasure may have changed. What tells of a person as a whole is,
+            of them, no sign of anybody else; their facts stay facts.
+    """
     whole = digest_tables(connection, catalog)
-    own = digest_tables(connection, catalog, leave_out=RELATIVE_COLUMNS)
     rows = connection.execute(
         "select table_name, column_name from information_schema.columns where table_catalog = ?",
         [catalog],
     ).fetchall()
+    left_out: dict[str, str] = {}
+    if apart:
+        for name, keys in (("apart_members", apart.members), ("apart_customers", apart.customers)):
+            listed = pa.table({"key": pa.array(sorted(map(str, keys)), pa.string())})
+            connection.register("listed", listed)
+            connection.execute(
+                f"create or replace temporary table {name} as select key::uuid as key from listed"
+            )
+            connection.unregister("listed")
+        left_out = {
+            table: "member_key in (select key from apart_members)"
+            for table, column in rows
+            if column == "member_key"
+        }
+        left_out[CREDITED] = "customer_key in (select key from apart_customers)"
+    own = digest_tables(connection, catalog, RELATIVE_COLUMNS, left_out)
     persons = {table for table, column in rows if column in PERSON_COLUMNS}
     return Content(
         digest=digest_of(whole),

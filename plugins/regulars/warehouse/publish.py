@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 from pydantic import BaseModel, ConfigDict
@@ -54,11 +55,20 @@ class TableDigest:
 
 
 def digest_tables(
-    connection: duckdb.DuckDBPyConnection, catalog: str, leave_out: Collection[str] = ()
+    connection: duckdb.DuckDBPyConnection,
+    catalog: str,
+    leave_out: Collection[str] = (),
+    rows_left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, TableDigest]:
     """Content of every table, in order of their names, without the columns to be left out.
 
     See :func:`digest_marts`.
+
+    Args:
+        connection: a connection that has the catalog.
+        catalog: an attached database of marts.
+        leave_out: names of columns.
+        rows_left_out: by table, SQL that is true for rows to be left out; null counts as false.
     """
     tables = connection.execute(
         """
@@ -88,6 +98,7 @@ def digest_tables(
             f"""
             select count(*), sum(hash({listed})::hugeint), sum(hash('second', {listed})::hugeint)
             from "{catalog}"."{schema}"."{table}"
+            where not coalesce({rows_left_out.get(table, "false")}, false)
             """
         ).fetchall()
         found[table] = TableDigest(int(sums[0]), f"{table}|{','.join(columns)}|{sums}\n")

@@ -165,23 +165,19 @@ due as (
 
 -- What was decided about a member who has been merged since was decided about this person.
 decisions as (
-    select
-        recorded.*,
-        coalesce(retired.member_key, recorded.member_key) as present_member_key
-    from {{ source('raw', 'state__decisions') }} as recorded
-    left join {{ retired_members() }} as retired
-        on recorded.member_key = retired.founded_member_key
+    select * from {{ recorded_about_members('state__decisions') }} as recorded
 ),
 
+-- An occasion is an order. Whoever's that is by now, it has been an occasion: two who come apart
+-- are not both messaged about it.
 decided_occasions as (
     select
         campaign,
         brand,
         channel,
-        occasion,
-        present_member_key
+        occasion
     from decisions
-    group by campaign, brand, channel, occasion, present_member_key
+    group by campaign, brand, channel, occasion
 ),
 
 -- A gift of the first month comes once in a life, even if an earlier first order turns up later.
@@ -196,7 +192,6 @@ considered as (
             and due.brand = decided_before.brand
             and due.channel = decided_before.channel
             and due.occasion = decided_before.occasion
-            and due.member_key = decided_before.present_member_key
     left join decisions as given
         on
             due.audience = 'first_month_gift'

@@ -30,19 +30,17 @@ own_messages as (
     select
         decisions.brand,
         decisions.channel,
-        coalesce(retired.member_key, decisions.member_key) as member_key,
+        decisions.present_member_key as member_key,
         decisions.contact_hash,
         receipts.occurred_at,
         receipts.suppression_reason,
         receipts.binds
     from receipts
-    inner join {{ source('raw', 'state__decisions') }} as decisions
+    inner join {{ recorded_about_members('state__decisions') }} as decisions
         on
             receipts.send_id = decisions.message_id
             and receipts.brand = decisions.brand
             and receipts.channel in (decisions.channel, '*')
-    left join {{ retired_members() }} as retired
-        on decisions.member_key = retired.founded_member_key
     where decisions.outcome = 'send'
 ),
 

@@ -71,33 +71,50 @@ mentions as (
 
 -- Evidence about messages of our own comes without a batch: whoever was decided about lately is
 -- looked at every night, for longer than any credit may still move.
-decided_members as (
-    select coalesce(retired.member_key, decisions.member_key) as member_key
-    from {{ source('raw', 'state__decisions') }} as decisions
+decided as (
+    select
+        decisions.present_member_key,
+        decisions.named_key
+    from {{ recorded_about_members('state__decisions') }} as decisions
     inner join run
         on decisions.decided_on > run.watched_after_date
-    left join {{ retired_members() }} as retired
-        on decisions.member_key = retired.founded_member_key
 ),
 
 -- A receipt names a message of ours by its own id, and may come later than anybody looks.
-answered_members as (
-    select coalesce(retired.member_key, decisions.member_key) as member_key
+answered as (
+    select
+        decisions.present_member_key,
+        decisions.named_key
     from {{ ref('int_receipts__unioned') }} as receipts
     inner join run_shops
         on
             receipts.brand = run_shops.brand
             and receipts.platform = run_shops.platform
             and receipts.shop = run_shops.shop
-    inner join {{ source('raw', 'state__decisions') }} as decisions
+    inner join {{ recorded_about_members('state__decisions') }} as decisions
         on
             receipts.brand = decisions.brand
             and receipts.send_id = decisions.message_id
-    left join {{ retired_members() }} as retired
-        on decisions.member_key = retired.founded_member_key
     where
         receipts._batch_id in (select batches.batch_id from pending_batches as batches)
         or {{ became_visible('receipts.occurred_at') }}
+),
+
+-- The member it was decided about, and the customer it was about, who may be another's by now.
+decided_members as (
+    select present_member_key as member_key from decided
+    union
+    select present_member_key as member_key from answered
+    union
+    select identities.member_key
+    from identities
+    inner join decided
+        on identities.customer_key = decided.named_key
+    union
+    select identities.member_key
+    from identities
+    inner join answered
+        on identities.customer_key = answered.named_key
 ),
 
 members as (
@@ -106,9 +123,6 @@ members as (
     union
     select decided_members.member_key
     from decided_members
-    union
-    select answered_members.member_key
-    from answered_members
     union
     select identities.member_key
     from mentions

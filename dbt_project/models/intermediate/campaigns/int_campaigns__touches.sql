@@ -12,17 +12,18 @@ brand_shops as (
     group by brand
 ),
 
--- The customer who founded the member that was decided about, whoever that belongs to by now:
--- facts name customers, and a merge moves none.
-members as (
+-- The customer whose order was the occasion, at whose shop it was decided; where that one is gone,
+-- the one who founded the member that was decided about. Facts name customers, and a merge moves
+-- none.
+decisions as (
     select
-        identities.founded_member_key as member_key,
-        identities.customer_key,
+        recorded.*,
         customers.platform,
-        customers.shop
-    from {{ ref('dim_member_identities') }} as identities
+        customers.shop,
+        customers.customer_key as addressed_key
+    from {{ recorded_about_members('state__decisions') }} as recorded
     inner join {{ ref('dim_customers') }} as customers
-        on identities.customer_key = customers.customer_key
+        on coalesce(recorded.named_key, recorded.founder_key) = customers.customer_key
 ),
 
 touched_sends as (
@@ -89,10 +90,20 @@ exits as (
 
 decided as (
     select
-        decisions.*,
-        members.customer_key,
-        members.platform,
-        members.shop,
+        decisions.message_id,
+        decisions.campaign,
+        decisions.brand,
+        decisions.platform,
+        decisions.shop,
+        decisions.addressed_key as customer_key,
+        decisions.channel,
+        decisions.purpose,
+        decisions.outcome,
+        decisions.arm,
+        decisions.reason,
+        decisions.bucket,
+        decisions.planned_at,
+        decisions.coupon_code,
         -- The exit may have moved it to a later hour; until then it has not been sent.
         coalesce(
             exits.is_exported
@@ -101,9 +112,7 @@ decided as (
         ) as is_sent,
         coalesce(exits.send_at, decisions.planned_at) as send_at,
         coalesce(exits.is_stopped, false) as is_stopped
-    from {{ source('raw', 'state__decisions') }} as decisions
-    inner join members
-        on decisions.member_key = members.member_key
+    from decisions
     inner join brand_shops
         on
             decisions.brand = brand_shops.brand
@@ -111,7 +120,7 @@ decided as (
             and decisions.planned_at < brand_shops.visible_until
     left join exits
         on decisions.message_id = exits.message_id
-    where {{ only_touched('members.customer_key', 'int_campaigns__touched', 'customer_key') }}
+    where {{ only_touched('decisions.addressed_key', 'int_campaigns__touched', 'customer_key') }}
 ),
 
 messages as (

@@ -7,7 +7,7 @@ with identities as (
 ),
 
 refusals as (
-    select * from {{ source('raw', 'state__refusals') }}
+    select * from {{ recorded_about_members('state__refusals') }} as recorded
 ),
 
 run_shops as (
@@ -39,10 +39,37 @@ profiles as (
     where {{ only_touched('member_key', 'int_members__touched') }}
 ),
 
+channels as (
+    select 'sms' as channel
+    union all
+    select 'email' as channel
+),
+
+-- The contact at which each customer of a person is known, and which of them is the one used.
+contacts as (
+    select
+        profiles.member_key,
+        profiles.customer_key,
+        channels.channel,
+        case channels.channel when 'sms' then phone_hash else email_hash end as contact_hash,
+        case channels.channel when 'sms' then is_reached_by_sms else is_reached_by_email end
+            as is_used
+    from profiles
+    cross join channels
+),
+
+used_contacts as (
+    select * from contacts
+    where is_used
+),
+
 -- A record that does not show yet tells one thing all the same: who does not want to be messaged.
 later_records as (
     select
         identities.member_key,
+        records.customer_key,
+        records.phone_hash,
+        records.email_hash,
         records.sms_consent,
         records.email_consent,
         greatest(records.modified_at, brand_shops.visible_until) as said_at
@@ -72,6 +99,8 @@ later_records as (
 dropped_words as (
     select
         member_key,
+        customer_key,
+        phone_hash as contact_hash,
         'sms' as channel,
         sms_consent as word,
         case
@@ -84,6 +113,8 @@ dropped_words as (
     union all
     select
         member_key,
+        customer_key,
+        email_hash as contact_hash,
         'email' as channel,
         email_consent as word,
         case
@@ -96,6 +127,8 @@ dropped_words as (
     union all
     select
         member_key,
+        customer_key,
+        phone_hash as contact_hash,
         'sms' as channel,
         sms_consent as word,
         said_at,
@@ -105,6 +138,8 @@ dropped_words as (
     union all
     select
         member_key,
+        customer_key,
+        email_hash as contact_hash,
         'email' as channel,
         email_consent as word,
         said_at,
@@ -115,19 +150,21 @@ dropped_words as (
 
 -- What is refused at a contact is refused for everybody who has it. A consent that names its
 -- member was given by that member alone: it does not take back what others with the contact said.
+-- Whoever speaks is a customer, so that a person who comes apart takes its own words along.
 speakers as (
     select
         refusals.seq,
-        identities.member_key
+        identities.member_key,
+        coalesce(refusals.founder_key, refusals.named_key) as customer_key
     from refusals
-    left join {{ retired_members() }} as retired
-        on refusals.member_key = retired.founded_member_key
     inner join identities
-        on coalesce(retired.member_key, refusals.member_key) = identities.member_key
+        on coalesce(refusals.founder_key, refusals.named_key) = identities.customer_key
+    where refusals.member_key is not null
     union
     select
         refusals.seq,
-        profiles.member_key
+        profiles.member_key,
+        profiles.customer_key
     from refusals
     inner join profiles
         on
@@ -139,7 +176,8 @@ speakers as (
     union
     select
         refusals.seq,
-        profiles.member_key
+        profiles.member_key,
+        profiles.customer_key
     from refusals
     inner join profiles
         on
@@ -150,15 +188,11 @@ speakers as (
         and (refusals.kind = 'refusal' or refusals.member_key is null)
 ),
 
-channels as (
-    select 'sms' as channel
-    union all
-    select 'email' as channel
-),
-
 recorded_words as (
     select
         speakers.member_key,
+        speakers.customer_key,
+        coalesce(refusals.contact_hash, contacts.contact_hash) as contact_hash,
         channels.channel,
         case when refusals.kind = 'consent' then 'granted' else 'refused' end as word,
         refusals.occurred_at as said_at,
@@ -168,33 +202,62 @@ recorded_words as (
         on speakers.seq = refusals.seq
     inner join channels
         on refusals.channel in (channels.channel, 'all')
+    left join contacts
+        on
+            speakers.customer_key = contacts.customer_key
+            and channels.channel = contacts.channel
 ),
 
+all_words as (
+    select * from dropped_words
+    union all
+    select * from recorded_words
+),
+
+-- A refusal binds the person at every contact. A consent is one to be reached at the contact that
+-- it was given with: it says nothing of another one that the person has.
 words as (
     select
-        words.*,
+        words.member_key,
+        words.customer_key,
+        words.channel,
+        words.word,
+        words.said_at,
+        coalesce(words.contact_hash, '') as contact_hash,
+        used_contacts.contact_hash as used_contact_hash,
         coalesce(words.said_at, timestamp '1970-01-01 00:00:00') < presents.visible_until
             as is_visible,
         {{ ordering([
             "coalesce(words.said_at, timestamp '1970-01-01 00:00:00')",
             "case when words.word = 'refused' then 1 else 0 end",
             'words.seq',
+            'words.customer_key',
+            "coalesce(words.contact_hash, '')",
         ]) }} as sequence
-    from (
-        select * from dropped_words
-        union all
-        select * from recorded_words
-    ) as words
+    from all_words as words
     inner join presents
         on words.member_key = presents.member_key
+    left join used_contacts
+        on
+            words.member_key = used_contacts.member_key
+            and words.channel = used_contacts.channel
+    where
+        words.word = 'refused'
+        or words.contact_hash is not distinct from used_contacts.contact_hash
 )
 
 select
     member_key,
     channel,
+    max(used_contact_hash) as contact_hash,
     coalesce(max_by(word, sequence) filter (where is_visible), 'unknown') as consent,
     max_by(said_at, sequence) filter (where is_visible) as consent_at,
+    max_by(customer_key, sequence) filter (where is_visible) as consent_customer_key,
+    nullif(max_by(contact_hash, sequence) filter (where is_visible), '') as consent_contact_hash,
     -- Whoever refuses after the business date's end is not messaged that night either.
-    max_by(word, sequence) = 'refused' as is_refused_by_now
+    max_by(word, sequence) = 'refused' as is_refused_by_now,
+    max_by(customer_key, sequence) filter (where word = 'refused') as refused_customer_key,
+    nullif(max_by(contact_hash, sequence) filter (where word = 'refused'), '')
+        as refused_contact_hash
 from words
 group by member_key, channel

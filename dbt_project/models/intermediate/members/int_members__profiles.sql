@@ -34,6 +34,19 @@ visible as (
     where
         coalesce(records.modified_at, records.enrolled_at) < run_shops.visible_until
         or coalesce(records.modified_at, records.enrolled_at) is null
+),
+
+newest as (
+    select *
+    from visible
+    qualify row_number() over (
+        partition by customer_key
+        order by
+            known_at desc nulls last,
+            _extracted_at desc nulls last,
+            _batch_id desc nulls last,
+            _line desc nulls last
+    ) = 1
 )
 
 select
@@ -64,14 +77,24 @@ select
     email_consent_at,
     is_employee,
     is_blacklisted,
+    -- Where the person is reached: the newest record that says where. Nobody's record without a
+    -- contact hides one that has it.
+    row_number() over (
+        partition by member_key
+        order by
+            phone_ref is null asc nulls last,
+            phone_hash is null asc nulls last,
+            known_at desc nulls last,
+            customer_key asc nulls last
+    ) = 1 as is_reached_by_sms,
+    row_number() over (
+        partition by member_key
+        order by
+            email_ref is null asc nulls last,
+            email_hash is null asc nulls last,
+            known_at desc nulls last,
+            customer_key asc nulls last
+    ) = 1 as is_reached_by_email,
     _batch_id,
     _line
-from visible
-qualify row_number() over (
-    partition by customer_key
-    order by
-        known_at desc nulls last,
-        _extracted_at desc nulls last,
-        _batch_id desc nulls last,
-        _line desc nulls last
-) = 1
+from newest

@@ -168,11 +168,9 @@ clustered_members as (
 -- looked at every night, which is cheap because few have.
 refusing_members as (
     -- Said under the key of a member who has been merged since, it is said by whom that became.
-    select coalesce(retired.member_key, refusals.member_key) as member_key
-    from refusals
-    left join {{ retired_members() }} as retired
-        on refusals.member_key = retired.founded_member_key
-    where refusals.member_key is not null
+    select spoken.present_member_key as member_key
+    from {{ recorded_about_members('state__refusals') }} as spoken
+    where spoken.member_key is not null
     union
     select identities.member_key
     from refusals

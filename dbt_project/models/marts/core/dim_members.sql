@@ -31,6 +31,17 @@ newest_profiles as (
     ) = 1
 ),
 
+-- Where messages go to is not what the newest record says, when that says nothing.
+phones as (
+    select * from profiles
+    where is_reached_by_sms
+),
+
+emails as (
+    select * from profiles
+    where is_reached_by_email
+),
+
 -- One record that says so is enough, whichever shop of the brand keeps it.
 flags as (
     select
@@ -72,12 +83,12 @@ select
     newest_profiles.city,
     newest_profiles.province,
     newest_profiles.age_band,
-    newest_profiles.phone_hash,
-    newest_profiles.phone_masked,
-    newest_profiles.email_hash,
-    newest_profiles.email_masked,
-    newest_profiles.phone_ref as contact_ref,
-    case when newest_profiles.phone_ref is not null then 'sms' else 'none' end as route,
+    phones.phone_hash,
+    phones.phone_masked,
+    emails.email_hash,
+    emails.email_masked,
+    phones.phone_ref as contact_ref,
+    case when phones.phone_ref is not null then 'sms' else 'none' end as route,
     coalesce(sms_consents.consent, 'unknown') as sms_consent,
     sms_consents.consent_at as sms_consent_at,
     coalesce(email_consents.consent, 'unknown') as email_consent,
@@ -88,6 +99,10 @@ select
 from members
 left join newest_profiles
     on members.member_key = newest_profiles.member_key
+left join phones
+    on members.member_key = phones.member_key
+left join emails
+    on members.member_key = emails.member_key
 left join flags
     on members.member_key = flags.member_key
 left join consents as sms_consents
