@@ -7,6 +7,27 @@
     )
 {%- endmacro %}
 
+{#- Days ahead that the scores look: the columns expected_orders_30d, _90d and _365d. -#}
+{% macro outlook_days() -%}
+    {{ return([30, 90, 365]) }}
+{%- endmacro %}
+
+{#- Days that no_order_90d_probability speaks of, and therefore those that are held back in the test
+    of a model (F-RF13): a test on other days would say nothing about what is published. -#}
+{% macro tested_days() -%}
+    {{ return(90) }}
+{%- endmacro %}
+
+{#- Whether a member is one of those that a model of ``member_count`` members is fitted on (definitions
+    3.5): all of them up to fit_max_members, of more a share drawn by the key, the same every time. -#}
+{% macro is_in_fit_sample(member_key, member_count) -%}
+    (
+        {{ member_count }} <= {{ value_parameter('fit_max_members', 'bigint') }}
+        or {{ holdout_bucket("'fit'", 'cast(' ~ member_key ~ ' as varchar)') }} * {{ member_count }}
+        < {{ value_parameter('fit_max_members', 'bigint') }} * 10000
+    )
+{%- endmacro %}
+
 {#- BG/NBD (Fader, Hardie and Lee 2005): probability that a member with x repeat order days, the
     last ``recency`` days after the first, has not left for good. What members of its kind share is
     computed once for all of them: ``kind`` is an alias with columns alpha_days, rate_shape (r + x),

@@ -184,6 +184,8 @@ SETS = {
     "fleeting": PurchaseModel(0.8, 60.0, 6.0, 2.0, 0.0, False),
     "hurried": PurchaseModel(0.3, 0.5, 0.4, 0.3, 0.0, False),
 }
+# Terms beyond the range of a double: members so uniform in how they leave that no sum stands.
+UNSUMMED = PurchaseModel(0.29, 20.0, 4085.0, 10_000.0, 0.0, True)
 STANDINGS = [
     (0, 0, 0),
     (0, 0, 40),
@@ -207,7 +209,7 @@ def test_the_series_in_sql_is_the_hypergeometric_function(
         valued.directory, "run", "--full-refresh", "--select", "regulars.intermediate.value"
     )
     rows = []
-    for brand, model in SETS.items():
+    for brand, model in {**SETS, "unsummed": UNSUMMED}.items():
         version = _version(day, brand=brand, r=model.r, alpha_days=model.alpha_days)
         valued.state.value_models.record(replace(version, a=model.a, b=model.b), [])
         for x, recency, age in STANDINGS:
@@ -228,7 +230,14 @@ def test_the_series_in_sql_is_the_hypergeometric_function(
         sync_state(connection, valued.state, valued.state.stream_heads())
     valued.score()
     found = valued.scores()
+    unsummed = [found[number] for number, row in enumerate(rows) if row["brand"] == "unsummed"]
+    assert {row["expected_orders_365d"] for row in unsummed} == {None}
+    # A month of theirs can be summed; of the value that leaves a part, which is no value.
+    assert any(row["expected_orders_30d"] is not None for row in unsummed)
+    assert {row["predicted_clv_amount"] for row in unsummed} == {None}
     for number, row in enumerate(rows):
+        if row["brand"] == "unsummed":
+            continue
         model = SETS[str(row["brand"])]
         cell = _cell(STANDINGS[number % len(STANDINGS)])
         scored = found[number]
@@ -390,8 +399,10 @@ def test_a_population_that_tells_too_little_is_not_fitted(
     # What members of the same standing did within 90 days, as a share between 0 and 1.
     assert all(0 <= row["no_order_90d_probability"] <= 1 for row in scores)
     assert all(row["expected_orders_90d"] is not None for row in scores)
-    has_year = day > 365
-    assert all((row["predicted_clv_amount"] is not None) == has_year for row in scores)
+    # Nobody could be watched for a year where the shop is younger: the pace of 90 days, and it says so.
+    basis = ("cohort_365d", reason) if day > 365 else ("cohort_90d", "under_one_year")
+    assert {(row["clv_basis"], row["clv_reason"]) for row in scores} == {basis}
+    assert all(row["predicted_clv_amount"] is not None for row in scores)
 
 
 def test_a_young_shop_is_fitted_once_it_is_ready(make_valued: Callable[..., Valued]) -> None:

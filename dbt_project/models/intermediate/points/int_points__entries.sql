@@ -1,7 +1,9 @@
-{{ config(materialized='view') }}
+{{ config(meta={'touched_relation': 'int_points__touched', 'touched_key': 'member_key'}) }}
 
 with identities as (
-    select * from {{ ref('dim_member_identities') }}
+    select *
+    from {{ ref('dim_member_identities') }}
+    where {{ only_touched('member_key', 'int_points__touched') }}
 ),
 
 run_shops as (
@@ -28,6 +30,30 @@ rules as (
     from {{ source('config', 'point_rules') }}
 ),
 
+-- Of an entry that is corrected, all versions: an older one may have been somebody else's.
+versions as (
+    select *
+    from {{ ref('stg_file__points') }}
+    where
+        points_entry_key in (
+            select theirs.points_entry_key
+            from {{ ref('stg_file__points') }} as theirs
+            where theirs.customer_key in (select identities.customer_key from identities)
+        )
+),
+
+-- A file that is dropped again corrects the one before.
+newest as (
+    select *
+    from versions
+    qualify
+        row_number() over (
+            partition by points_entry_key
+            order by
+                _extracted_at desc nulls last, _batch_id desc nulls last, _line desc nulls last
+        ) = 1
+),
+
 delivered as (
     select
         entries.brand,
@@ -41,7 +67,7 @@ delivered as (
         rules.rule,
         coalesce(rules.expiry, 'computed') as expiry,
         coalesce(rules.earns, 'delivered') as earns
-    from {{ ref('int_customers__points') }} as entries
+    from newest as entries
     inner join run_shops
         on
             entries.brand = run_shops.brand
@@ -62,6 +88,12 @@ delivered as (
         and entries.point_count <> 0
 ),
 
+orders as (
+    select *
+    from {{ ref('fct_orders') }}
+    where customer_key in (select identities.customer_key from identities)
+),
+
 succeeded_refunds as (
     select
         refund_key,
@@ -69,7 +101,9 @@ succeeded_refunds as (
         refunded_at,
         refund_amount
     from {{ ref('fct_refunds') }}
-    where refunded_at is not null
+    where
+        refunded_at is not null
+        and order_key in (select orders.order_key from orders)
 ),
 
 early_refunds as (
@@ -77,7 +111,7 @@ early_refunds as (
         refunds.order_key,
         sum(refunds.refund_amount) as refund_amount
     from succeeded_refunds as refunds
-    inner join {{ ref('fct_orders') }} as orders
+    inner join orders
         on
             refunds.order_key = orders.order_key
             and refunds.refunded_at <= orders.finished_at
@@ -107,7 +141,7 @@ earned as (
             ) as bigint
         ) as point_count
     from rules
-    inner join {{ ref('fct_orders') }} as orders
+    inner join orders
         on
             rules.brand = orders.brand
             and rules.currency = orders.currency

@@ -2,11 +2,39 @@
 {{ config(materialized='view') }}
 
 with horizons as (
-    select 30 as horizon_days
-    union
-    select 365 as horizon_days
-    union
-    select {{ value_parameter('holdout_days', 'integer') }} as horizon_days
+    {%- for days in (outlook_days() + [tested_days()]) | unique %}
+    select {{ days }} as horizon_days
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+sizes as (
+    select
+        brand,
+        currency,
+        count(*) as member_count
+    from {{ ref('int_value__purchases') }}
+    group by brand, currency
+),
+
+-- Of a large population a share, drawn by the key: the same members in every cell.
+purchases as (
+    select purchases.*
+    from {{ ref('int_value__purchases') }} as purchases
+    inner join sizes
+        on
+            purchases.brand = sizes.brand
+            and purchases.currency = sizes.currency
+    where {{ is_in_fit_sample('purchases.member_key', 'sizes.member_count') }}
+),
+
+order_days as (
+    select order_days.*
+    from {{ ref('int_value__order_days') }} as order_days
+    inner join purchases
+        on
+            order_days.member_key = purchases.member_key
+            and order_days.currency = purchases.currency
 ),
 
 snapshots as (
@@ -30,7 +58,7 @@ members_then as (
             as last_order_date,
         count(*) filter (where order_days.paid_date <= snapshots.snapshot_date) as order_day_count,
         count(*) filter (where order_days.paid_date > snapshots.snapshot_date) as later_day_count
-    from {{ ref('int_value__order_days') }} as order_days
+    from order_days
     cross join snapshots
     group by
         order_days.member_key,
@@ -65,7 +93,7 @@ select
     count(*) as member_count,
     cast(0 as bigint) as later_day_count,
     cast(0 as bigint) as none_count
-from {{ ref('int_value__purchases') }} as purchases
+from purchases
 cross join {{ source('ops', 'run') }} as run
 group by
     purchases.brand,

@@ -42,17 +42,12 @@ periods as (
 
 -- What a period's end is worth: it ends one period, discounted as such, and begins the next.
 fixed_horizons as (
+    {%- for days in outlook_days() %}
     select
-        30e0 as horizon_days,
+        {{ days }}e0 as horizon_days,
         0e0 as discount_weight
-    union all
-    select
-        90e0 as horizon_days,
-        0e0 as discount_weight
-    union all
-    select
-        365e0 as horizon_days,
-        0e0 as discount_weight
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 horizons as (
@@ -168,9 +163,13 @@ select
     currency,
     repeat_day_count,
     age_days,
-    max(expected_orders) filter (where horizon_days = 30) as expected_orders_30d,
-    max(expected_orders) filter (where horizon_days = 90) as expected_orders_90d,
-    max(expected_orders) filter (where horizon_days = 365) as expected_orders_365d,
-    sum(cast(expected_orders * discount_weight as decimal(38, 15))) as discounted_orders
+    {%- for days in outlook_days() %}
+    max(expected_orders) filter (where horizon_days = {{ days }}) as expected_orders_{{ days }}d,
+    {%- endfor %}
+    -- A period that could not be summed leaves none of the value: the rest is not all of it.
+    case
+        when count(*) filter (where discount_weight <> 0 and expected_orders is null) = 0
+            then sum(cast(expected_orders * discount_weight as decimal(38, 15)))
+    end as discounted_orders
 from expected
 group by brand, currency, repeat_day_count, age_days

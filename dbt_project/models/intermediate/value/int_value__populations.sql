@@ -49,7 +49,7 @@ select
     round(cast(counted.net_amount as double) / nullif(counted.order_day_count, 0), 6)
         as mean_order_value,
     {{ value_parameter('refit_days', 'integer') }} as refit_days,
-    {{ value_parameter('holdout_days', 'integer') }} as holdout_days,
+    cast({{ tested_days() }} as integer) as holdout_days,
     {{ value_parameter('min_auc_rate', 'double') }} as min_auc_rate,
     {{ value_parameter('max_calibration_error_rate', 'double') }} as max_calibration_error_rate,
     {{ value_parameter('frequency_bucket_max', 'integer') }} as frequency_bucket_max

@@ -364,23 +364,65 @@ debts as (
     group by demands.member_key
 ),
 
--- A last step takes nothing: a debt is paid from what was earned after the last debit.
-steps as materialized (
+irregular_debits as materialized (
     select *
     from debits
     where member_key in (select irregular.member_key from irregular)
+),
+
+-- The debit that is the first to find a lot there. What comes after the last one waits for a step
+-- that takes nothing, by which it pays what is owed.
+arrivals as (
+    select
+        member_key,
+        lot_number,
+        earned_at,
+        1 + coalesce(
+            max(step) over (
+                partition by member_key
+                order by earned_at asc nulls last, step asc nulls last
+                rows between unbounded preceding and current row
+            ),
+            0
+        ) as step
+    from (
+        select
+            member_key,
+            lot_number,
+            earned_at,
+            0 as step
+        from lots
+        where member_key in (select irregular.member_key from irregular)
+        union all
+        select
+            member_key,
+            0 as lot_number,
+            occurred_at as earned_at,
+            step
+        from irregular_debits
+    ) as happened
+    qualify lot_number > 0
+),
+
+steps as (
+    select
+        member_key,
+        step,
+        movement,
+        point_count,
+        occurred_at,
+        order_key
+    from irregular_debits
     union all
     select
         member_key,
-        brand,
         cast(max(step) + 1 as integer) as step,
         'settle' as movement,
         0 as point_count,
         {{ never }} as occurred_at,
         cast(null as uuid) as order_key
-    from debits
-    where member_key in (select irregular.member_key from irregular)
-    group by member_key, brand
+    from irregular_debits
+    group by member_key
 ),
 
 -- Lapsed lots that an entry still reaches: a refund of their order, or what the ledger books.
@@ -389,7 +431,7 @@ reached_late as (
         lots.member_key,
         lots.lot_number
     from lots
-    inner join debits
+    inner join irregular_debits as debits
         on
             lots.member_key = debits.member_key
             and lots.closes_at <= debits.occurred_at
@@ -400,153 +442,193 @@ reached_late as (
         lots.member_key,
         lots.lot_number
     from lots
-    inner join debits
+    inner join irregular_debits as debits
         on lots.member_key = debits.member_key
     where debits.movement = 'expire'
 ),
 
--- A lot is left out as soon as nothing can be taken from it.
-consumed as (
+-- What a step meets: as lot 0 all that is there already, and each lot that has come since the step
+-- before, of which a debt takes what it needs in the order of earning.
+offered as materialized (
     select
-        accounts.member_key,
-        accounts.lot_number,
-        accounts.earned_at,
-        accounts.closes_at,
-        case when reached_late.lot_number is null then accounts.closes_at end as gone_at,
-        accounts.order_key,
-        0 as step,
-        timestamp '0001-01-01 00:00:00' as last_at,
-        cast(accounts.point_count as bigint) as open_count,
-        {%- for movement in movements %}
-        cast(0 as bigint) as {{ movement.name }}_count,
-        {%- endfor %}
-        cast(0 as bigint) as debt_count
-    from accounts
-    left join reached_late
+        steps.member_key,
+        steps.step,
+        0 as lot_number,
+        steps.movement,
+        steps.point_count as demand_count,
+        steps.occurred_at,
+        steps.order_key as demand_order_key,
+        cast(null as timestamp) as closes_at,
+        cast(null as timestamp) as gone_at,
+        cast(null as uuid) as order_key,
+        cast(0 as bigint) as came_count,
+        cast(coalesce(sum(lots.point_count), 0) as bigint) as came_so_far
+    from steps
+    left join arrivals
         on
-            accounts.member_key = reached_late.member_key
-            and accounts.lot_number = reached_late.lot_number
-    where accounts.member_key in (select irregular.member_key from irregular)
+            steps.member_key = arrivals.member_key
+            and steps.step = arrivals.step
+    left join lots
+        on
+            arrivals.member_key = lots.member_key
+            and arrivals.lot_number = lots.lot_number
+    group by all
     union all
     select
-        taken.member_key,
-        taken.lot_number,
-        taken.earned_at,
-        taken.closes_at,
-        taken.gone_at,
-        taken.order_key,
-        taken.step + 1 as step,
-        taken.occurred_at as last_at,
-        taken.left_count - taken.taken_count as open_count,
-        {%- for movement in movements[:4] %}
-        taken.{{ movement.name }}_count
-        + case when taken.movement in ({{ movement.of }}) then taken.taken_count else 0 end
-            as {{ movement.name }}_count,
-        {%- endfor %}
-        taken.repaid_count + taken.repays_count as repaid_count,
+        steps.member_key,
+        steps.step,
+        lots.lot_number,
+        steps.movement,
+        steps.point_count as demand_count,
+        steps.occurred_at,
+        steps.order_key as demand_order_key,
+        lots.closes_at,
+        case when reached_late.lot_number is null then lots.closes_at end as gone_at,
+        lots.order_key,
+        lots.point_count as came_count,
         cast(
-            taken.owed_count + taken.point_count
-            - sum(taken.taken_count) over (partition by taken.member_key) as bigint
-        ) as debt_count
+            sum(lots.point_count) over (
+                partition by arrivals.member_key, arrivals.step
+                order by arrivals.earned_at asc nulls last, arrivals.lot_number asc nulls last
+                rows between unbounded preceding and current row
+            ) as bigint
+        ) as came_so_far
+    from steps
+    inner join arrivals
+        on
+            steps.member_key = arrivals.member_key
+            and steps.step = arrivals.step
+    inner join lots
+        on
+            arrivals.member_key = lots.member_key
+            and arrivals.lot_number = lots.lot_number
+    left join reached_late
+        on
+            arrivals.member_key = reached_late.member_key
+            and arrivals.lot_number = reached_late.lot_number
+),
+
+-- Debit by debit, all members at once. A lot enters when it has come and is left out as soon as
+-- nothing can be taken from it: what is carried on is what stands.
+consumed as (
+    select
+        member_key,
+        0 as step,
+        0 as lot_number,
+        cast(null as timestamp) as closes_at,
+        cast(null as timestamp) as gone_at,
+        cast(null as uuid) as order_key,
+        cast(null as varchar) as movement,
+        cast(0 as bigint) as open_count,
+        cast(0 as bigint) as taken_count,
+        cast(0 as bigint) as repaid_count,
+        cast(0 as bigint) as debt_count
+    from irregular_debits
+    where step = 1
+    union all
+    select
+        reached.member_key,
+        reached.step,
+        reached.lot_number,
+        reached.closes_at,
+        reached.gone_at,
+        reached.order_key,
+        reached.movement,
+        reached.left_count - cast(greatest(least(
+            reached.reachable_count,
+            reached.demand_count - sum(reached.reachable_count) over turn + reached.reachable_count
+        ), 0) as bigint) as open_count,
+        cast(greatest(least(
+            reached.reachable_count,
+            reached.demand_count - sum(reached.reachable_count) over turn + reached.reachable_count
+        ), 0) as bigint) as taken_count,
+        reached.repaid_count,
+        case
+            when reached.lot_number = 0
+                then
+                    reached.debt_count + cast(greatest(
+                        reached.demand_count - sum(reached.reachable_count) over whole_turn, 0
+                    ) as bigint)
+            else 0
+        end as debt_count
     from (
         select
             *,
-            cast(greatest(least(
-                reachable_count,
-                point_count - coalesce(sum(reachable_count) over (
-                    partition by member_key
-                    order by is_own desc nulls last, lot_number asc nulls last
-                    rows between unbounded preceding and 1 preceding
-                ), 0)
-            ), 0) as bigint) as taken_count
+            came_count - repaid_count + carried_count as left_count,
+            case
+                when lot_number = 0 then 0
+                -- Its own lot gives back even what has lapsed, and so does what lapses.
+                when is_own = 1 or movement = 'expire' then came_count - repaid_count + carried_count
+                when closes_at <= occurred_at then 0
+                else came_count - repaid_count + carried_count
+            end as reachable_count
         from (
             select
-                *,
+                offered.member_key,
+                offered.step,
+                offered.movement,
+                offered.demand_count,
+                offered.occurred_at,
+                offered.came_count,
+                consumed.lot_number + offered.lot_number as lot_number,
+                coalesce(offered.closes_at, consumed.closes_at) as closes_at,
+                coalesce(offered.gone_at, consumed.gone_at) as gone_at,
+                coalesce(offered.order_key, consumed.order_key) as order_key,
+                case when offered.lot_number = 0 then consumed.open_count else 0 end
+                    as carried_count,
+                -- A debt is paid by what is earned next, in the order of earning.
+                greatest(least(
+                    offered.came_count,
+                    consumed.debt_count - offered.came_so_far + offered.came_count
+                ), 0) as repaid_count,
+                greatest(consumed.debt_count - offered.came_so_far, 0) as debt_count,
                 case
-                    when lot_number = 0 or earned_at > occurred_at then 0
-                    -- Its own lot gives back even what has lapsed, and so does what lapses.
-                    when is_own = 1 or movement = 'expire' then left_count
-                    when closes_at <= occurred_at then 0
-                    else left_count
-                end as reachable_count
-            from (
-                select
-                    *,
-                    debt_count - sum(repays_count) over (partition by member_key) as owed_count,
-                    open_count - repays_count as left_count
-                from (
-                    select
-                        *,
-                        cast(greatest(least(
-                            owing_count,
-                            debt_count - coalesce(sum(owing_count) over (
-                                partition by member_key
-                                order by earned_at asc nulls last, lot_number asc nulls last
-                                rows between unbounded preceding and 1 preceding
-                            ), 0)
-                        ), 0) as bigint) as repays_count
-                    from (
-                        select
-                            consumed.*,
-                            steps.movement,
-                            steps.point_count,
-                            steps.occurred_at,
-                            case
-                                when
-                                    steps.movement = 'reverse'
-                                    and consumed.order_key = steps.order_key
-                                    then 1
-                                else 0
-                            end as is_own,
-                            -- A debt is paid by what is earned next, in the order of earning.
-                            case
-                                when
-                                    consumed.debt_count > 0
-                                    and consumed.earned_at > consumed.last_at
-                                    and consumed.earned_at <= steps.occurred_at
-                                    then consumed.open_count
-                                else 0
-                            end as owing_count
-                        from consumed
-                        inner join steps
-                            on
-                                consumed.member_key = steps.member_key
-                                and consumed.step + 1 = steps.step
-                        where
-                            consumed.lot_number = 0
-                            or (
-                                consumed.open_count > 0
-                                and coalesce(consumed.gone_at > consumed.last_at, true)
-                            )
-                    ) as met
-                ) as repaid
-            ) as settled
-        ) as reached
-    ) as taken
-),
-
-last_steps as (
-    select
-        member_key,
-        max(step) as step
-    from steps
-    group by member_key
+                    when
+                        offered.movement = 'reverse'
+                        and coalesce(offered.order_key, consumed.order_key)
+                        = offered.demand_order_key
+                        then 1
+                    else 0
+                end as is_own
+            from consumed
+            inner join offered
+                on
+                    consumed.member_key = offered.member_key
+                    and consumed.step + 1 = offered.step
+            where
+                consumed.lot_number = 0
+                or (
+                    offered.lot_number = 0
+                    and consumed.open_count > 0
+                    and coalesce(consumed.gone_at > offered.occurred_at, true)
+                )
+        ) as met
+    ) as reached
+    window
+        turn as (
+            partition by reached.member_key
+            order by reached.is_own desc nulls last, reached.lot_number asc nulls last
+            rows between unbounded preceding and current row
+        ),
+        whole_turn as (
+            partition by reached.member_key
+            order by reached.is_own desc nulls last, reached.lot_number asc nulls last
+            rows between unbounded preceding and unbounded following
+        )
 ),
 
 settled as (
     select
-        consumed.member_key,
-        consumed.lot_number,
-        {%- for movement in movements %}
-            max(consumed.{{ movement.name }}_count) as {{ movement.name }}_count,
+        member_key,
+        lot_number,
+        {%- for movement in movements[:4] %}
+            coalesce(sum(taken_count) filter (where movement in ({{ movement.of }})), 0)
+                as {{ movement.name }}_count,
         {%- endfor %}
-        max(
-            case when consumed.step = last_steps.step then consumed.debt_count else 0 end
-        ) as debt_count
+        sum(repaid_count) as repaid_count,
+        max(case when movement = 'settle' then debt_count else 0 end) as debt_count
     from consumed
-    inner join last_steps
-        on consumed.member_key = last_steps.member_key
-    group by consumed.member_key, consumed.lot_number
+    group by member_key, lot_number
     union all
     select
         lots.member_key,

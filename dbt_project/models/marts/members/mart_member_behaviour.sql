@@ -71,23 +71,18 @@ orders as (
         and {{ is_countable_order('orders') }}
 ),
 
--- Money of different currencies is never added: amounts are in the currency of the
--- newest valid order.
-currencies as (
-    select
-        member_key,
-        coalesce(
-            max_by(currency, sequence) filter (where is_valid_order), max_by(currency, sequence)
-        ) as currency
-    from orders
-    group by member_key
+-- Currency, money and the window's orders are those that the scores of the member are made of.
+order_values as (
+    select *
+    from {{ ref('int_rfm__member_values') }}
+    where {{ only_touched('member_key', 'int_members__touched') }}
 ),
 
 bought as (
     select
         orders.member_key,
         orders.brand,
-        currencies.currency,
+        max_by(orders.currency, orders.sequence) as newest_currency,
         min_by(orders.order_key, orders.sequence) filter (where orders.is_valid_order)
             as first_order_key,
         min_by(orders.currency, orders.sequence) filter (where orders.is_valid_order)
@@ -100,21 +95,12 @@ bought as (
         ) as is_first_order_full_price,
         count(*) as paid_order_count,
         count(*) filter (where orders.is_refunded) as refunded_order_count,
-        count(*) filter (where orders.is_in_window) as window_order_count,
         count(*) filter (where orders.is_in_window and orders.is_discounted)
             as discounted_order_count,
         count(*) filter (where orders.is_in_window and orders.is_full_price)
-            as full_price_order_count,
-        coalesce(
-            sum(orders.net_amount) filter (
-                where orders.is_valid_order and orders.currency = currencies.currency
-            ),
-            0
-        ) as lifetime_net_amount
+            as full_price_order_count
     from orders
-    inner join currencies
-        on orders.member_key = currencies.member_key
-    group by orders.member_key, orders.brand, currencies.currency
+    group by orders.member_key, orders.brand
 ),
 
 purchase_days as (
@@ -211,6 +197,10 @@ measured as (
     select
         bought.*,
         rules.*,
+        -- Who has no valid order has no currency there: the newest order names it.
+        coalesce(order_values.currency, bought.newest_currency) as currency,
+        coalesce(order_values.lifetime_net_amount, 0) as lifetime_net_amount,
+        coalesce(order_values.window_order_count, 0) as window_order_count,
         gaps.first_order_date,
         gaps.second_order_date,
         coalesce(gaps.gap_count, 0) as gap_count,
@@ -234,6 +224,7 @@ measured as (
         + coalesce(contacts.contact_count, 0) * rules.contact_service_cost as service_cost
     from bought
     cross join rules
+    left join order_values on bought.member_key = order_values.member_key
     left join gaps on bought.member_key = gaps.member_key
     left join product_groups on bought.member_key = product_groups.member_key
     left join contacts on bought.member_key = contacts.member_key

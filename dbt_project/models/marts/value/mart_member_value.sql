@@ -77,7 +77,7 @@ cohort_outlooks as (
         buckets.brand,
         buckets.currency,
         buckets.frequency_bucket,
-        {%- for days in [30, 90, 365] %}
+        {%- for days in outlook_days() %}
             coalesce(
                 max(cohorts.mean_orders) filter (
                     where cohorts.horizon_days = {{ days }} and cohorts.bucket_kind = 'frequency'
@@ -89,10 +89,11 @@ cohort_outlooks as (
         {%- endfor %}
         coalesce(
             max(cohorts.none_rate) filter (
-                where cohorts.horizon_days = 90 and cohorts.bucket_kind = 'frequency'
+                where
+                cohorts.horizon_days = {{ tested_days() }} and cohorts.bucket_kind = 'frequency'
             ),
             max(cohorts.none_rate) filter (
-                where cohorts.horizon_days = 90 and cohorts.bucket_kind = 'all'
+                where cohorts.horizon_days = {{ tested_days() }} and cohorts.bucket_kind = 'all'
             )
         ) as no_order_90d_probability
     from buckets
@@ -116,8 +117,6 @@ periods as (
     select
         {{ value_parameter('clv_period_days', 'double') }}
         * {{ value_parameter('clv_period_count', 'double') }} as horizon_days,
-        {{ value_parameter('clv_period_days', 'double') }}
-        * {{ value_parameter('clv_period_count', 'double') }} / nullif(365, 0) as horizon_years,
         {{ value_parameter('clv_period_count', 'double') }} as period_count,
         {{ value_parameter('clv_discount_rate', 'double') }} as discount_rate,
         {{ value_parameter('next_order_prior_gaps', 'double') }} as prior_gaps,
@@ -167,7 +166,7 @@ bases as (
         cohort_outlooks.expected_orders_365d as cohort_orders_365d,
         cohort_outlooks.no_order_90d_probability as cohort_no_order_90d_probability,
         coalesce(own_costs.kept_rate, brand_costs.kept_rate, all_costs.kept_rate) as kept_rate,
-        periods.horizon_years,
+        periods.horizon_days,
         periods.period_count,
         periods.discount_rate,
         periods.prior_gaps,
@@ -205,8 +204,8 @@ bases as (
 ),
 
 -- Of a member that is there; of a member of the cohort, gone or not, where there is no model.
--- Nobody can watch a young shop's members for a year: what a cohort spends within the horizon is
--- known where its year is, and discounted as if it came half-way.
+-- What a cohort orders within the horizon is what it ordered in the longest time that it could be
+-- watched, at that pace, discounted as if it came half-way.
 kinds as (
     select
         bases.*,
@@ -225,11 +224,29 @@ kinds as (
         case
             when bases.basis = 'model' then bases.alive_discounted_orders
             else
-                bases.cohort_orders_365d * bases.horizon_years
+                coalesce(
+                    {%- for days in outlook_days() | reverse %}
+                    bases.cohort_orders_{{ days }}d * bases.horizon_days / nullif({{ days }}, 0)
+                    {{- ',' if not loop.last }}
+                    {%- endfor %}
+                )
                 * power(1e0 + bases.discount_rate, -0.5e0 * bases.period_count)
         end as discounted_orders,
         case
-            when bases.basis = 'model' then {{ order_probability(90, 'bases') }}
+            when bases.basis = 'model' then 'model'
+            {%- for days in outlook_days() | reverse %}
+            when bases.cohort_orders_{{ days }}d is not null then 'cohort_{{ days }}d'
+            {%- endfor %}
+        end as clv_basis,
+        case
+            when bases.basis = 'model' then bases.reason
+            when bases.cohort_orders_{{ outlook_days() | last }}d is not null then bases.reason
+            when bases.version is null then bases.reason
+            when bases.basis = 'cohort' then 'under_one_year'
+            else 'not_watched'
+        end as clv_reason,
+        case
+            when bases.basis = 'model' then {{ order_probability(tested_days(), 'bases') }}
             else 1e0 - bases.cohort_no_order_90d_probability
         end as order_90d_probability,
         -- Gamma-Gamma (Fader and Hardie 2013): p (v + x m) / (p x + q - 1), by what does not depend
@@ -280,6 +297,8 @@ scored as (
         kinds.orders_90d,
         kinds.orders_365d,
         kinds.discounted_orders,
+        kinds.clv_basis,
+        kinds.clv_reason,
         kinds.value_base + kinds.value_slope * cast(purchases.repeat_net_amount as double)
             as order_value,
         kinds.kept_rate,
@@ -331,6 +350,8 @@ select
     value_reason,
     cast(order_value as decimal(18, 8)) as expected_order_value,
     historic_clv_amount,
+    clv_basis,
+    clv_reason,
     predicted_clv_amount,
     cast(historic_clv_amount + predicted_clv_amount as decimal(18, 2)) as total_clv_amount,
     clv_horizon_days,
