@@ -36,6 +36,8 @@ run "ruff format" "$BIN/ruff" format --check .
 report "ruff format"
 run "sqlfluff" "$BIN/python" scripts/lint_sql.py lint
 report "sqlfluff"
+run "portable SQL" "$BIN/python" scripts/lint_portability.py
+report "portable SQL"
 wait
 report "mypy"
 

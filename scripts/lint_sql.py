@@ -92,14 +92,21 @@ def content_keys(root: Path, files: Iterable[Path]) -> dict[Path, str]:
     return keys
 
 
-def remember(known: Iterable[str], clean: Iterable[str]) -> None:
-    """Write down what is clean; others' newest are kept. Without a cache folder nothing is."""
+def remember(known: Iterable[str], clean: Iterable[str], place: Path | None = None) -> None:
+    """Write down what is clean; others' newest are kept. Without a cache folder nothing is.
+
+    Args:
+        known: what was written down before.
+        clean: what has been found clean now.
+        place: the file; that of this lint when not given.
+    """
+    place = place or CLEAN
     lines = [*dict.fromkeys([*known, *clean])][-REMEMBERED:]
     try:
-        CLEAN.parent.mkdir(parents=True, exist_ok=True)
-        part = CLEAN.with_name(f"{CLEAN.name}.{os.getpid()}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = place.with_name(f"{place.name}.{os.getpid()}")
         part.write_text("\n".join(lines) + "\n", encoding="ascii")
-        part.replace(CLEAN)
+        part.replace(place)
     except OSError as error:
         sys.stdout.write(f"what is clean cannot be remembered: {error}\n")
 

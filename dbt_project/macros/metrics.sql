@@ -57,10 +57,7 @@
 {%- endmacro %}
 
 {% macro default__dates_between(first_date, last_date) -%}
-    list_transform(
-        range(0, ({{ last_date }} - {{ first_date }}) + 1),
-        lambda step: {{ first_date }} + cast(step as integer)
-    )
+    cast(generate_series({{ first_date }}, {{ last_date }}, interval 1 day) as date[])
 {%- endmacro %}
 
 {#- Date at a wall clock given as 'HH:MM', as a local timestamp. -#}
@@ -109,8 +106,9 @@
     select
         activity_stage,
         valid_from,
-        coalesce(lag(last_day) over (partition by valid_from order by stage_rank) + 1, 0)
-            as first_day,
+        coalesce(
+            lag(last_day) over (partition by valid_from order by stage_rank asc nulls last) + 1, 0
+        ) as first_day,
         last_day
     from {{ ref('lifecycle_windows') }}
     union all

@@ -5,8 +5,8 @@
 {%- endmacro %}
 
 {% macro default__floor_share(number, part, whole) -%}
-    (
-        cast({{ number }} as hugeint) * cast(({{ part }}) * 100 as hugeint)
-        // nullif(cast(({{ whole }}) * 100 as hugeint), 0)
+    divide(
+        cast({{ number }} as hugeint) * cast(({{ part }}) * 100 as hugeint),
+        nullif(cast(({{ whole }}) * 100 as hugeint), 0)
     )
 {%- endmacro %}

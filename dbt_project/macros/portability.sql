@@ -57,8 +57,10 @@
 {% macro default__prorate_down(amount, part, whole) -%}
     cast(
         cast(
-            cast(({{ amount }}) * 100 as hugeint) * cast(({{ part }}) * 100 as hugeint)
-            // nullif(cast(({{ whole }}) * 100 as hugeint), 0)
+            divide(
+                cast(({{ amount }}) * 100 as hugeint) * cast(({{ part }}) * 100 as hugeint),
+                nullif(cast(({{ whole }}) * 100 as hugeint), 0)
+            )
             as decimal(18, 0)
         ) * 0.01 as decimal(18, 2)
     )
