@@ -17,11 +17,10 @@
     end
 {%- endmacro %}
 
-{#- True for orders that may ever count for members: neither a test nor an employee's. Both flags
-    are corrections of what an order always was, so they restate history. ``orders`` is an alias
-    of fct_orders. -#}
+{#- True for orders that may ever count for members: none of uncounted_flags(). A flag corrects what
+    an order always was, so it restates history. ``orders`` is an alias of fct_orders. -#}
 {% macro is_countable_order(orders) -%}
-    coalesce({{ orders }}.invalid_reason, 'none') not in ('test', 'employee')
+    coalesce({{ orders }}.invalid_reason, 'none') not in ('{{ uncounted_flags() | join("', '") }}')
 {%- endmacro %}
 
 {#- Number of the bucket of ``seconds`` width that a UTC timestamp falls into. -#}

@@ -31,6 +31,7 @@ def test_every_promised_stream_is_there() -> None:
         "reviews",
         "interactions",
         "agent_contacts",
+        "store_services",
         "tags",
         "points",
         "traffic",

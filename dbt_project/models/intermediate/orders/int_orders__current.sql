@@ -21,10 +21,8 @@ versions as (
         order_key, brand, platform, shop, order_id, buyer_id, native_status, status_set,
         created_at, paid_at, shipped_at, signed_at, ended_at, finished_at, closed_at, modified_at,
         currency, goods_amount, discount_amount, shipping_amount, paid_amount, store_id, channel,
-        has_store_fields,
-        -- Somebody else receives it: it is a gift even if nobody ticked the box.
-        is_gift or coalesce(payer_phone_hash <> receiver_phone_hash, false) as is_gift,
-        is_test, record_source, _batch_id, _line, _extracted_at
+        has_store_fields, is_gift, is_test, payer_phone_ref, payer_phone_hash, receiver_phone_ref,
+        receiver_phone_hash, record_source, _batch_id, _line, _extracted_at
     from {{ ref('int_orders__unioned') }}
     where {{ only_touched('order_key', 'int_orders__touched') }}
 ),
@@ -84,7 +82,21 @@ newest_currencies as (
 newest_store_fields as (
     select order_key, store_id, channel, is_gift, is_test
     from ranked
-    where has_store_fields or is_gift
+    where has_store_fields
+    qualify row_number() over (partition by order_key order by {{ newest_first() }}) = 1
+),
+
+newest_payers as (
+    select order_key, payer_phone_ref, payer_phone_hash
+    from ranked
+    where payer_phone_hash is not null
+    qualify row_number() over (partition by order_key order by {{ newest_first() }}) = 1
+),
+
+newest_receivers as (
+    select order_key, receiver_phone_ref, receiver_phone_hash
+    from ranked
+    where receiver_phone_hash is not null
     qualify row_number() over (partition by order_key order by {{ newest_first() }}) = 1
 ),
 
@@ -147,8 +159,14 @@ merged as (
             as has_amounts_of_one_version,
         newest_store_fields.store_id,
         newest_store_fields.channel,
-        coalesce(newest_store_fields.is_gift, false) as is_gift,
+        -- Somebody else receives it: it is a gift even if nobody ticked the box.
+        coalesce(newest_store_fields.is_gift, false)
+        or coalesce(newest_payers.payer_phone_hash <> newest_receivers.receiver_phone_hash, false)
+            as is_gift,
         coalesce(newest_store_fields.is_test, false) as is_test,
+        newest_payers.payer_phone_ref,
+        newest_receivers.receiver_phone_ref,
+        newest_receivers.receiver_phone_hash,
         newest.record_source,
         newest._batch_id,
         newest._line
@@ -158,6 +176,8 @@ merged as (
     left join newest_goods on newest.order_key = newest_goods.order_key
     left join newest_currencies on newest.order_key = newest_currencies.order_key
     left join newest_store_fields on newest.order_key = newest_store_fields.order_key
+    left join newest_payers on newest.order_key = newest_payers.order_key
+    left join newest_receivers on newest.order_key = newest_receivers.order_key
     left join run_shops
         on
             newest.brand = run_shops.brand
@@ -210,6 +230,10 @@ select
     channel,
     is_gift,
     is_test,
+    buyer_id = 'order:' || order_id as is_guest,
+    payer_phone_ref,
+    receiver_phone_ref,
+    receiver_phone_hash,
     record_source,
     _batch_id,
     _line

@@ -1,5 +1,8 @@
 {{ config(materialized='table') }}
 
+{%- set no_trace_days = var('no_trace_days') -%}
+{%- set receiver_max_shops = var('receiver_max_shops') %}
+
 with run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
@@ -11,7 +14,7 @@ pending_batches as (
 order_versions as (
     select
         order_key, customer_key, brand, platform, shop, _batch_id, created_at, paid_at, shipped_at,
-        signed_at, ended_at, finished_at, closed_at, modified_at
+        signed_at, ended_at, finished_at, closed_at, modified_at, receiver_phone_hash
     from {{ ref('int_orders__unioned') }}
 ),
 
@@ -131,7 +134,90 @@ touched_by_employee as (
     where customer_key in (select changed_employees.customer_key from changed_employees)
 ),
 
-touched as (
+-- So do those that somebody has flagged, from the day on that the flag holds.
+changed_flags as (
+    select
+        flags.subject,
+        flags.subject_key
+    from ({{ flags_by_hand() }}) as flags
+    inner join {{ source('ops', 'run') }} as run
+        on
+            flags.valid_from > least(run.previous_as_of_date, run.as_of_date)
+            and flags.valid_from <= greatest(run.previous_as_of_date, run.as_of_date)
+),
+
+touched_by_flag as (
+    select subject_key as order_key
+    from changed_flags
+    where subject = 'order'
+    union all
+    select order_key
+    from order_versions
+    where customer_key in (
+        select changed_flags.subject_key from changed_flags where changed_flags.subject = 'buyer'
+    )
+),
+{%- if no_trace_days is not none %}
+
+-- Nothing happens on the day on which a parcel has been missing for long enough.
+touched_by_silence as (
+    select order_versions.order_key
+    from order_versions
+    inner join run_shops
+        on
+            order_versions.brand = run_shops.brand
+            and order_versions.platform = run_shops.platform
+            and order_versions.shop = run_shops.shop
+    where {{ became_visible(add_hours('order_versions.shipped_at', (no_trace_days * 24) | int)) }}
+),
+{%- endif %}
+{%- if receiver_max_shops is not none %}
+
+touched_by_receiver as (
+    select order_key
+    from order_versions
+    where
+        receiver_phone_hash in (
+            select order_versions.receiver_phone_hash
+            from order_versions
+            inner join touched_by_order
+                on order_versions.order_key = touched_by_order.order_key
+        )
+),
+{%- endif %}
+
+touched_services as (
+    select services.store_service_key
+    from {{ ref('stg_file__store_services') }} as services
+    inner join run_shops
+        on
+            services.brand = run_shops.brand
+            and services.platform = run_shops.platform
+            and services.shop = run_shops.shop
+    where
+        services._batch_id in (select pending_batches.batch_id from pending_batches)
+        or {{ became_visible('services.occurred_at') }}
+),
+
+-- Corrected, it may have been of other orders before.
+touched_by_service as (
+    select order_key
+    from {{ ref('stg_file__store_services') }}
+    where
+        store_service_key in (
+            select touched_services.store_service_key from touched_services
+        )
+    union all
+    select replacement_order_key as order_key
+    from {{ ref('stg_file__store_services') }}
+    where
+        replacement_order_key is not null
+        and store_service_key in (
+            select touched_services.store_service_key from touched_services
+        )
+),
+
+touched_alone as (
     select order_key from touched_by_order
     union all
     select order_key from touched_by_line
@@ -143,6 +229,44 @@ touched as (
     select order_key from touched_by_parcel
     union all
     select order_key from touched_by_employee
+    union all
+    select order_key from touched_by_flag
+    {%- if no_trace_days is not none %}
+    union all
+    select order_key from touched_by_silence
+    {%- endif %}
+    {%- if receiver_max_shops is not none %}
+    union all
+    select order_key from touched_by_receiver
+    {%- endif %}
+    union all
+    select order_key from touched_by_service
+),
+
+-- What a till booked for an exchange and the order it exchanged are looked at together: refunds of
+-- the one are the other's.
+exchanges as (
+    select order_key, replacement_order_key
+    from {{ ref('int_orders__store_services') }}
+    where is_exchanged_order
+),
+
+touched_exchanges as (
+    select order_key
+    from exchanges
+    where
+        order_key in (select touched_alone.order_key from touched_alone)
+        or replacement_order_key in (select touched_alone.order_key from touched_alone)
+),
+
+touched as (
+    select order_key from touched_alone
+    union all
+    select order_key from touched_exchanges
+    union all
+    select replacement_order_key as order_key
+    from exchanges
+    where order_key in (select touched_exchanges.order_key from touched_exchanges)
 )
 
 select order_key

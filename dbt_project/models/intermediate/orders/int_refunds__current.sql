@@ -8,6 +8,39 @@ refund_statuses as (
     select * from {{ ref('refund_statuses') }}
 ),
 
+-- A till that exchanges goods books a refund and another order. The money never left, and what
+-- becomes of the other order happens to the first.
+exchanges as (
+    select *
+    from {{ ref('int_orders__store_services') }}
+    where is_exchanged_order
+),
+
+replaced_orders as (
+    select
+        replacement_order_key,
+        min_by(order_key, service_id) as order_key,
+        case when count(*) = 1 then max(line_id) end as line_id
+    from exchanges
+    group by replacement_order_key
+),
+
+replaced_amounts as (
+    select
+        pairs.refund_key,
+        sum(orders.payable_amount) as replaced_amount
+    from (
+        select refund_key, replacement_order_key
+        from exchanges
+        where refund_key is not null
+        group by refund_key, replacement_order_key
+    ) as pairs
+    inner join {{ ref('int_orders__current') }} as orders
+        on pairs.replacement_order_key = orders.order_key
+    where orders.paid_at is not null
+    group by pairs.refund_key
+),
+
 -- All versions of a refund are weighed together, even those that named another order.
 touched_refunds as (
     select refund_key
@@ -66,8 +99,10 @@ listed as (
         newest.platform,
         newest.shop,
         newest.refund_id,
-        newest.order_key,
-        newest.line_id,
+        coalesce(replaced_orders.order_key, newest.order_key) as order_key,
+        case
+            when replaced_orders.order_key is null then newest.line_id else replaced_orders.line_id
+        end as line_id,
         newest.refund_status as newest_status,
         newest.created_at,
         case
@@ -75,7 +110,11 @@ listed as (
                 then coalesce(told_instants.refunded_at, first_successes.succeeded_at)
         end as refunded_at,
         newest.modified_at,
-        cast(coalesce(newest.refund_amount, 0) as decimal(18, 2)) as refund_amount,
+        cast(
+            greatest(
+                coalesce(newest.refund_amount, 0) - coalesce(replaced_amounts.replaced_amount, 0), 0
+            ) as decimal(18, 2)
+        ) as refund_amount,
         newest.reason,
         newest.is_return_goods,
         newest.record_source,
@@ -84,7 +123,13 @@ listed as (
     from newest
     left join first_successes on newest.refund_key = first_successes.refund_key
     left join told_instants on newest.refund_key = told_instants.refund_key
-    where {{ only_touched('newest.order_key', 'int_orders__touched') }}
+    left join replaced_orders on newest.order_key = replaced_orders.replacement_order_key
+    left join replaced_amounts on newest.refund_key = replaced_amounts.refund_key
+    where
+        {{ only_touched(
+            'coalesce(replaced_orders.order_key, newest.order_key)', 'int_orders__touched',
+            'order_key',
+        ) }}
 ),
 
 listed_sums as (

@@ -10,7 +10,8 @@ order_dates as (
         customer_key,
         min(created_date) as first_order_date,
         min(paid_date) as first_paid_date,
-        max(paid_date) as last_paid_date
+        max(paid_date) as last_paid_date,
+        bool_or(is_guest) as is_guest
     from {{ ref('fct_orders') }}
     where {{ only_touched('customer_key', 'int_customers__touched') }}
     group by customer_key
@@ -24,6 +25,7 @@ select
     customers.buyer_id,
     order_dates.first_order_date,
     order_dates.first_paid_date,
-    order_dates.last_paid_date
+    order_dates.last_paid_date,
+    coalesce(order_dates.is_guest, false) as is_guest
 from customers
 left join order_dates on customers.customer_key = order_dates.customer_key

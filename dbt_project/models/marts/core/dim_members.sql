@@ -64,7 +64,8 @@ members as (
                 'identities.customer_key',
             ]) }}
         ) as first_customer_key,
-        cast(count(*) as integer) as customer_count
+        cast(count(*) as integer) as customer_count,
+        bool_and(coalesce(customers.is_guest, false)) as is_guest
     from identities
     left join customers
         on identities.customer_key = customers.customer_key
@@ -95,7 +96,8 @@ select
     coalesce(flags.is_employee, false) as is_employee,
     coalesce(flags.is_blacklisted, false) as is_blacklisted,
     members.first_customer_key,
-    members.customer_count
+    members.customer_count,
+    members.is_guest
 from members
 left join newest_profiles
     on members.member_key = newest_profiles.member_key

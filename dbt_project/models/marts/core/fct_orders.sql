@@ -1,7 +1,25 @@
 {{ config(meta={'touched_relation': 'int_orders__touched', 'touched_key': 'order_key'}) }}
 
-with run_shops as (
+{%- set no_trace_days = var('no_trace_days') -%}
+{%- set receiver_max_shops = var('receiver_max_shops') -%}
+{%- set wholesale_quantity = var('wholesale_quantity') -%}
+
+with run as (
+    select as_of_date from {{ source('ops', 'run') }}
+),
+
+run_shops as (
     select * from {{ source('ops', 'run_shops') }}
+),
+
+hand_flags as (
+    select
+        flags.subject,
+        flags.flag,
+        flags.subject_key
+    from ({{ flags_by_hand() }}) as flags
+    cross join run
+    where flags.valid_from <= run.as_of_date
 ),
 
 customers as (
@@ -35,6 +53,10 @@ visible_orders as (
         orders.channel,
         orders.is_gift,
         orders.is_test,
+        orders.is_guest,
+        orders.payer_phone_ref as payer_contact_ref,
+        orders.receiver_phone_ref as receiver_contact_ref,
+        orders.receiver_phone_hash,
         orders.record_source,
         orders._batch_id,
         orders._line
@@ -98,6 +120,33 @@ lines_of_orders as (
     group by lines.order_key
 ),
 
+-- Where it was bought, exchanged and given back may be three stores.
+stores_of_orders as (
+    select
+        services.order_key,
+        max_by(services.store_id, services.sequence) filter (where services.kind = 'exchange')
+            as store_exchanged_id,
+        max_by(services.store_id, services.sequence) filter (where services.kind = 'return')
+            as store_returned_id
+    from (
+        select
+            *,
+            {{ ordering(['occurred_at', 'service_id']) }} as sequence
+        from {{ ref('int_orders__store_services') }}
+    ) as services
+    inner join visible_orders on services.order_key = visible_orders.order_key
+    where services.occurred_at < visible_orders.visible_until
+    group by services.order_key
+),
+
+-- What a till books for goods handed out in exchange is the first order's, and bought once.
+replacements as (
+    select replacement_order_key as order_key
+    from {{ ref('int_orders__store_services') }}
+    where is_exchanged_order
+    group by replacement_order_key
+),
+
 paid_orders as (
     select
         visible_orders.*,
@@ -122,9 +171,130 @@ measured_orders as (
                     'greatest(paid_orders.paid_at, paid_orders.ended_at)', 'paid_orders.zone'
                 ) }}
         end as void_date,
-        coalesce(customers.is_employee, false) as is_employee
+        coalesce(customers.is_employee, false) as is_employee,
+        cast(coalesce(lines_of_orders.line_count, 0) as bigint) as line_count,
+        cast(coalesce(lines_of_orders.item_quantity, 0) as decimal(18, 3)) as item_quantity,
+        cast(coalesce(lines_of_orders.discounted_line_count, 0) as bigint) as discounted_line_count
     from paid_orders
     left join customers on paid_orders.customer_key = customers.customer_key
+    left join lines_of_orders on paid_orders.order_key = lines_of_orders.order_key
+),
+
+{%- if no_trace_days is not none %}
+
+-- Said to be shipped by a shop whose parcels are told of, and long after no parcel has been seen.
+traced_shops as (
+    {%- for shop, since in var('traced_shops').items() %}
+    select '{{ shop }}' as traced_shop, cast('{{ since }}' as date) as traced_from
+    {{ 'union all' if not loop.last }}
+    {%- else %}
+    select cast(null as varchar) as traced_shop, cast(null as date) as traced_from
+    {%- endfor %}
+),
+
+untraced_orders as (
+    select measured_orders.order_key
+    from measured_orders
+    inner join traced_shops
+        on
+            measured_orders.brand || '/' || measured_orders.platform || '/' || measured_orders.shop
+            = traced_shops.traced_shop
+    left join {{ ref('int_logistics_events__unioned') }} as events
+        on
+            measured_orders.order_key = events.order_key
+            and measured_orders.visible_until > events.event_at
+    where
+        events.order_key is null
+        and {{ to_local_date('measured_orders.shipped_at', 'measured_orders.zone') }}
+        >= traced_shops.traced_from
+        and {{ add_hours('measured_orders.shipped_at', (no_trace_days * 24) | int) }}
+        < measured_orders.visible_until
+),
+{%- endif %}
+{%- if receiver_max_shops is not none %}
+
+-- Few people buy the same brand in many shops; a parcel station of somebody who brushes does.
+shared_receivers as (
+    select
+        orders.brand,
+        orders.receiver_phone_hash
+    from {{ ref('int_orders__current') }} as orders
+    inner join run_shops
+        on
+            orders.brand = run_shops.brand
+            and orders.platform = run_shops.platform
+            and orders.shop = run_shops.shop
+    where
+        orders.created_at < run_shops.visible_until
+        and orders.receiver_phone_hash in (
+            select visible_orders.receiver_phone_hash from visible_orders
+        )
+    group by orders.brand, orders.receiver_phone_hash
+    having count(distinct orders.platform || '/' || orders.shop) > {{ receiver_max_shops }}
+),
+{%- endif %}
+
+flags as (
+    select order_key, 'test' as flag, 'record' as flagged_by
+    from measured_orders
+    where is_test
+    union all
+    select order_key, 'employee' as flag, 'member_record' as flagged_by
+    from measured_orders
+    where is_employee
+    union all
+    select measured_orders.order_key, hand_flags.flag, 'hand' as flagged_by
+    from measured_orders
+    inner join hand_flags
+        on
+            measured_orders.order_key = hand_flags.subject_key
+            and hand_flags.subject = 'order'
+    union all
+    select measured_orders.order_key, hand_flags.flag, 'hand' as flagged_by
+    from measured_orders
+    inner join hand_flags
+        on
+            measured_orders.customer_key = hand_flags.subject_key
+            and hand_flags.subject = 'buyer'
+    union all
+    select measured_orders.order_key, 'exchange' as flag, 'store_service' as flagged_by
+    from measured_orders
+    inner join replacements on measured_orders.order_key = replacements.order_key
+    {%- if no_trace_days is not none %}
+    union all
+    select order_key, 'brushing' as flag, 'no_trace' as flagged_by
+    from untraced_orders
+    {%- endif %}
+    {%- if receiver_max_shops is not none %}
+    union all
+    select measured_orders.order_key, 'brushing' as flag, 'shared_receiver' as flagged_by
+    from measured_orders
+    inner join shared_receivers
+        on
+            measured_orders.brand = shared_receivers.brand
+            and measured_orders.receiver_phone_hash = shared_receivers.receiver_phone_hash
+    {%- endif %}
+    {%- if wholesale_quantity is not none %}
+    union all
+    select order_key, 'wholesale' as flag, 'wholesale_quantity' as flagged_by
+    from measured_orders
+    where item_quantity >= {{ wholesale_quantity }}
+    {%- endif %}
+    {%- for currency, amount in var('wholesale_amounts').items() %}
+    union all
+    select order_key, 'wholesale' as flag, 'wholesale_amount' as flagged_by
+    from measured_orders
+    where currency = '{{ currency }}' and payable_amount >= {{ amount }}
+    {%- endfor %}
+),
+
+first_flags as (
+    select
+        order_key,
+        min_by(flag, {{ ordering([flag_rank('flag'), 'flagged_by']) }}) as order_flag,
+        min_by(flagged_by, {{ ordering([flag_rank('flag'), 'flagged_by']) }}) as flagged_by
+    from flags
+    group by order_key
 )
 
 select
@@ -166,18 +336,26 @@ select
     measured_orders.unreconciled_amount = 0 as is_reconciled,
     measured_orders.unreconciled_amount,
     measured_orders.unreconciled_reason,
-    cast(coalesce(lines_of_orders.line_count, 0) as bigint) as line_count,
-    cast(coalesce(lines_of_orders.item_quantity, 0) as decimal(18, 3)) as item_quantity,
-    cast(coalesce(lines_of_orders.discounted_line_count, 0) as bigint) as discounted_line_count,
+    measured_orders.line_count,
+    measured_orders.item_quantity,
+    measured_orders.discounted_line_count,
     measured_orders.is_paid,
     {{ is_valid_order() }} as is_valid_order,
     {{ invalid_reason(is_closed='measured_orders.closed_at is not null') }} as invalid_reason,
+    first_flags.flagged_by,
     measured_orders.is_gift,
     measured_orders.is_test,
+    measured_orders.is_guest,
+    measured_orders.payer_contact_ref,
+    measured_orders.receiver_contact_ref,
+    {{ service_contact_ref() }} as service_contact_ref,
     measured_orders.store_id,
+    stores_of_orders.store_exchanged_id,
+    stores_of_orders.store_returned_id,
     measured_orders.channel,
     measured_orders.record_source,
     measured_orders._batch_id,
     measured_orders._line
 from measured_orders
-left join lines_of_orders on measured_orders.order_key = lines_of_orders.order_key
+left join first_flags on measured_orders.order_key = first_flags.order_key
+left join stores_of_orders on measured_orders.order_key = stores_of_orders.order_key

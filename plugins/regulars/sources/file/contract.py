@@ -21,7 +21,12 @@ _KINDS: dict[str, Kind] = {
 }
 
 _PEOPLE = frozenset({"buyer_id", "member_id"})
-_REFERS: dict[str, Refers] = {"buyer_id": "buyer", "order_id": "order", "send_id": "message"}
+_REFERS: dict[str, Refers] = {
+    "buyer_id": "buyer",
+    "order_id": "order",
+    "replacement_order_id": "order",
+    "send_id": "message",
+}
 
 _DEFINES: dict[str, Refers] = {"orders": "order", "sends": "message"}
 
@@ -82,7 +87,7 @@ _STREAMS: dict[str, tuple[str, tuple[Field, ...]]] = {
         "One row per order and version.",
         (
             _field("order_id*", "id", _ORDER),
-            _field("buyer_id*", "id", _BUYER),
+            _field("buyer_id", "id", f"{_BUYER}; empty when nobody asked who buys: a guest"),
             _one_of("status*", "created", "paid", "shipped", "signed", "finished", "closed"),
             _field("created_at*", "ts"),
             _field("paid_at", "ts", "empty while unpaid"),
@@ -98,7 +103,7 @@ _STREAMS: dict[str, tuple[str, tuple[Field, ...]]] = {
             _field("paid_amount*", "amt", "what the buyer paid, shipping included"),
             _field("store_id", "id", "`store_id` of the stream stores"),
             _field("channel"),
-            _field("is_gift", "bool"),
+            _field("is_gift", "bool", "ticked as one, of a gift category, or with a note inside"),
             _field("is_test", "bool", "a test order never counts"),
             _phone("payer_phone", "who paid"),
             _phone("receiver_phone", "who received"),
@@ -317,6 +322,24 @@ _STREAMS: dict[str, tuple[str, tuple[Field, ...]]] = {
             _field("outcome"),
         ),
     ),
+    "store_services": (
+        "One row per exchange or return that a store took in, whichever store sold the goods.",
+        (
+            _field("service_id*", "id"),
+            _field("order_id*", "id", "the order that the goods were bought with"),
+            _field("line_id", "id", f"{_LINE}; empty when it is the whole order"),
+            _one_of("kind*", "exchange", "return"),
+            _field("store_id*", "id", "the store that took them in"),
+            _field("occurred_at*", "ts"),
+            _field("refund_id", "id", "the refund that the till booked with it, if it did"),
+            _field(
+                "replacement_order_id",
+                "id",
+                "of an exchange: the order that the till booked for the goods handed out, if it "
+                "did. It is no purchase, and a refund of it is one of `order_id`",
+            ),
+        ),
+    ),
     "tags": (
         "One row per buyer and tag.",
         (
@@ -401,6 +424,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "reviews": ("review_id",),
     "interactions": ("interaction_id",),
     "agent_contacts": ("contact_id",),
+    "store_services": ("service_id",),
     "points": ("entry_id",),
     "traffic": ("date", "channel"),
     "platform_totals": ("date",),
