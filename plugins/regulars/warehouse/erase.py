@@ -231,7 +231,8 @@ def content_of(connection: duckdb.DuckDBPyConnection, catalog: str) -> Content:
         "select table_name, column_name from information_schema.columns where table_catalog = ?",
         [catalog],
     ).fetchall()
-    persons = {table for table, column in rows if column in PERSON_COLUMNS}
+    # A view shows what the tables hold, and has no content of its own.
+    persons = {table for table, column in rows if column in PERSON_COLUMNS and table in own}
     return Content(
         digest=digest_of(whole),
         tables={name: table.digest for name, table in whole.items()}
