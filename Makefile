@@ -72,6 +72,7 @@ bench-extract: bootstrap ## Measure extraction and raw loads, medians of three, 
 # --- Maintain
 docs: bootstrap ## Write the generated pages of docs/reference anew
 	@$(BIN)/python scripts/write_settings_reference.py
+	@$(BIN)/python scripts/write_metrics_reference.py
 	@$(BIN)/python -m regulars.sources.file.reference
 
 lock: bootstrap ## Resolve pyproject.toml into requirements.lock (ARGS=--upgrade moves versions)

@@ -190,3 +190,15 @@ where
     or (outcome = 'holdout') <> (coalesce(arm, '') = 'holdout')
 having count(*) > 0
 {%- endmacro %}
+
+{#- First day of the month or week (from Monday on, as 5 January 1970 was one) that a date lies in.
+    ``grain`` is an expression of the switch cohort_grain: month or week. -#}
+{% macro period_start(day, grain) -%}
+    case
+        when {{ grain }} = 'week'
+            then {{ add_days(
+                day, '-(' ~ days_between("date '1970-01-05'", day) ~ ' % 7)'
+            ) }}
+        else make_date(year({{ day }}), month({{ day }}), 1)
+    end
+{%- endmacro %}

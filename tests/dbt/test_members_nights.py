@@ -1,5 +1,6 @@
 """Members, credit and queues over several nights, with decisions that are recorded in between."""
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import duckdb
 import pytest
 
 from regulars.quality.gate import Finding, validate_tables
-from regulars.settings import Settings
+from regulars.settings import PROJECT_ROOT, Settings
 from tests.dbt.nights import Warehouse, differences
 from tests.dbt.project import DbtFailed, Project, copy_pair, open_pair
 from tests.dbt.shop_story import Batch, Night, Story
@@ -387,6 +388,89 @@ def test_groups_of_the_day_add_up_to_all_members(told: Told) -> None:
     assert counts.pop("total") == sum(counts.values()) == members
 
 
+def test_a_published_copy_shows_each_member_once_whatever_it_is_called(
+    told: Told, tmp_path: Path
+) -> None:
+    copy_pair(told.nightly.directory, tmp_path)
+    copy = (tmp_path / "marts.duckdb").rename(tmp_path / "marts-night-20171004-1.duckdb")
+    with duckdb.connect(str(copy), read_only=True) as published:
+        rows = published.execute(
+            """
+            select
+                (select count(*) from dim_members),
+                count(*),
+                count(distinct member_key),
+                count(*) filter (valid_order_count > 0),
+                (select count(*) from mart_member_rfm),
+                count(*) filter (as_of_date <> (select as_of_date from mart_publication))
+            from mart_member_360
+            """
+        ).fetchall()
+    [(members, shown, distinct, with_orders, buyers, of_another_day)] = rows
+    assert members == shown == distinct > with_orders == buyers > 0
+    assert of_another_day == 0
+
+
+def test_what_the_how_to_asks_is_answered(told: Told) -> None:
+    page = PROJECT_ROOT / "docs" / "how-to" / "read-the-overview.md"
+    queries = re.findall(r"```sql\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
+    assert len(queries) == 3
+    with duckdb.connect(str(told.nightly.directory / "marts.duckdb"), read_only=True) as marts:
+        answers = [marts.execute(query).fetchall() for query in queries]
+    assert answers[0] and answers[1]
+
+
+def test_cohorts_and_concentration_hold_all_that_was_bought(told: Told) -> None:
+    """What is not over is null in the cohorts, so the month before is looked at."""
+    sums = _rows(
+        told.nightly,
+        """
+        with bought as (
+            select
+                orders.currency,
+                sum(orders.net_amount) as net_amount,
+                sum(orders.net_amount) filter (orders.paid_date < date '2017-10-01')
+                    as closed_amount,
+                count(distinct identities.member_key) as member_count
+            from marts.fct_orders as orders
+            inner join marts.dim_member_identities as identities
+                on orders.customer_key = identities.customer_key
+            where orders.is_valid_order
+            group by all
+        ),
+
+        cohorts as (
+            select currency, sum(net_amount) as net_amount
+            from marts.mart_member_cohorts
+            group by all
+        ),
+
+        sizes as (
+            select currency, sum(member_count) as member_count
+            from marts.mart_member_cohorts
+            where period_number = 1
+            group by all
+        )
+
+        select
+            bought.currency,
+            bought.net_amount = tops.net_amount,
+            tops.net_amount >= tops.top_net_amount,
+            coalesce(bought.closed_amount, 0) = coalesce(cohorts.net_amount, 0),
+            bought.member_count = tops.member_count,
+            bought.member_count = sizes.member_count
+        from bought
+        left join marts.mart_revenue_concentration as tops
+            on bought.currency = tops.currency
+        left join cohorts
+            on bought.currency = cohorts.currency
+        left join sizes
+            on bought.currency = sizes.currency
+        """,
+    )
+    assert sums and {row[1:] for row in sums} == {(True,) * 5}
+
+
 def _settings(directory: Path, gate: str, suites: Sequence[str]) -> Settings:
     """Settings whose gate knows ``suites`` alone; all of them when none is named."""
     settings = Settings()
@@ -502,6 +586,37 @@ def test_gate_of_marts_stops_what_must_not_be_published(
     with open_pair(tmp_path) as connection:
         connection.execute(damage.format(mart=f"marts.{table}"))
     assert table in {finding.table for finding in _gate_of_marts(tmp_path, table)}
+
+
+CANNOT_BE = {
+    "mart_member_behaviour": "update {mart} set refunded_order_count = paid_order_count + 1",
+    "mart_churn_monthly": "update {mart} set lost_count = opening_kept_count + 1",
+    "mart_stage_flows": "update {mart} set member_count = -1 where member_count = 0",
+    "mart_one_time_buyers": "update {mart} set one_time_count = member_count + 1",
+    "mart_member_occasions": "update {mart} set days_late = -1",
+    "mart_member_cohorts": "update {mart} set active_member_count = member_count + 1",
+    "mart_revenue_concentration": "update {mart} set top_net_amount = 0",
+    "mart_member_gap": "update {mart} set customer_rebuy_rate = 1.1",
+    "mart_base_summary": "update {mart} set value_gap_reason = null",
+    "mart_member_points": """
+        insert into {mart} by name
+        select
+            member_key, brand, 5 as point_balance, false as is_overdrawn, 0 as debt_count,
+            0 as expiring_count, 0 as next_expiring_count, 4 as earned_count, 0 as redeemed_count,
+            0 as reversed_count, 0 as expired_count, 0 as adjusted_count, 0 as repaid_count,
+            false as is_gift_candidate
+        from marts.dim_members
+        limit 1
+    """,
+}
+
+
+def test_gate_of_marts_stops_figures_that_cannot_be(told: Told, tmp_path: Path) -> None:
+    copy_pair(told.nightly.directory, tmp_path)
+    with open_pair(tmp_path) as connection:
+        for table, damage in CANNOT_BE.items():
+            connection.execute(damage.format(mart=f"marts.{table}"))
+    assert {finding.table for finding in _gate_of_marts(tmp_path, *CANNOT_BE)} == {*CANNOT_BE}
 
 
 LAST_TOUCHED = "member_key in (select member_key from intermediate.int_members__stage_changes)"

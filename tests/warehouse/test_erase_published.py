@@ -48,6 +48,9 @@ def write_marts(settings, amount):
             "insert into dim_customers values (?, 'anna'), (?, 'bert')", [ANNA, BERT]
         )
         connection.execute("insert into mart_shop_daily values ('2017-10-01', 3)")
+        connection.execute(
+            "create or replace view mart_member_360 as select customer_key from main.dim_customers"
+        )
 
 
 def publish_night(settings, day):
@@ -89,6 +92,7 @@ def test_every_version_and_restatement_loses_the_persons_rows_alone(settings):
             assert marts.execute("select buyer_id from dim_customers").fetchall() == [("bert",)]
             assert marts.execute("select count(*) from fct_orders").fetchall() == [(2,)]
             assert marts.execute("select orders from mart_shop_daily").fetchall() == [(3,)]
+            assert marts.execute("select customer_key from mart_member_360").fetchall() == [(BERT,)]
             constraints = "select constraint_type from duckdb_constraints() order by all"
             assert ("PRIMARY KEY",) in marts.execute(constraints).fetchall()
     assert erase(settings) == []

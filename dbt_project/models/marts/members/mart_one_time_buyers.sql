@@ -8,22 +8,11 @@ with run as (
     from {{ source('ops', 'run') }}
 ),
 
--- A week begins on Monday, as 5 January 1970 was one.
 first_orders as (
     select
         behaviour.brand,
         run.cohort_grain,
-        case
-            when run.cohort_grain = 'week'
-                then {{ add_days(
-                    'behaviour.first_order_date',
-                    '-(' ~ days_between("date '1970-01-05'", 'behaviour.first_order_date')
-                    ~ ' % 7)',
-                ) }}
-            else make_date(
-                year(behaviour.first_order_date), month(behaviour.first_order_date), 1
-            )
-        end as cohort_start_date,
+        {{ period_start('behaviour.first_order_date', 'run.cohort_grain') }} as cohort_start_date,
         {{ days_between('behaviour.first_order_date', 'behaviour.second_order_date') }}
             as days_to_second
     from {{ ref('mart_member_behaviour') }} as behaviour
