@@ -2,6 +2,7 @@
 
 with run as (
     select
+        previous_as_of_date is null as is_first,
         least(previous_as_of_date, as_of_date) as after_date,
         greatest(previous_as_of_date, as_of_date) as until_date
     from {{ source('ops', 'run') }}
@@ -28,7 +29,7 @@ select truths.member_key
 from truths
 inner join run
     on
-        run.after_date is null
+        run.is_first
         or (truths.valid_from > run.after_date and truths.valid_from <= run.until_date)
         or (truths.valid_to > run.after_date and truths.valid_to <= run.until_date)
 union
