@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -131,8 +130,9 @@ def _day(number: int | None) -> date | None:
     return None if number is None else FIRST + timedelta(number)
 
 
-DAYS = st.integers(0, LAST_DAY + 6)
-LATER = st.integers(1, 20)
+def _noon(number: int | None) -> datetime | None:
+    """Noon in the shop's zone, as UTC."""
+    return None if number is None else datetime.combine(FIRST + timedelta(number), time(4))
 
 
 @st.composite
@@ -285,36 +285,26 @@ def _happened(tree: Mapping[str, Any], member: Member, day: int) -> bool:
 
 
 def _value(tree: Mapping[str, Any], member: Member, day: int) -> Any:
-    name, within = tree["field"], tree.get("within_days")
     if day < member.known:
         return None
-    stage = next((one for one in reversed(member.stages) if one[0] <= day), None)
-    counted = [order for order in member.orders if order.counts_on(day, within)]
+    stage = next((one for one in reversed(member.stages) if one[0] <= day), (0, None, None))
+    counted = [order for order in member.orders if order.counts_on(day, tree.get("within_days"))]
     yuan = [order for order in counted if order.currency == "CNY"]
     amount = sum((order.amount for order in yuan), Decimal(0))
-    match name:
-        case "gender" | "birth_month":
-            return getattr(member, name)
-        case "activity_stage":
-            return stage[1] if stage else None
-        case "days_since_last_order":
-            return day - stage[2] if stage and stage[2] is not None else None
-        case "days_since_enrolled":
-            known = member.enrolled is not None and member.enrolled <= day
-            return day - (member.enrolled or 0) if known else None
-        case "order_count":
-            return len(counted)
-        case "net_amount":
-            return amount
-        case "aov_amount":
-            return amount / len(yuan) if yuan else None
-        case "logistics_days":
-            return _logistics_days(member, day)
-        case "rfm_segment":
-            return member.segment
-        case "recency_score":
-            return member.score
-    raise AssertionError(name)
+    is_enrolled = member.enrolled is not None and member.enrolled <= day
+    return {
+        "gender": member.gender,
+        "birth_month": member.birth_month,
+        "activity_stage": stage[1],
+        "days_since_last_order": None if stage[2] is None else day - stage[2],
+        "days_since_enrolled": day - (member.enrolled or 0) if is_enrolled else None,
+        "order_count": len(counted),
+        "net_amount": amount,
+        "aov_amount": amount / len(yuan) if yuan else None,
+        "logistics_days": _logistics_days(member, day),
+        "rfm_segment": member.segment,
+        "recency_score": member.score,
+    }[tree["field"]]
 
 
 def _logistics_days(member: Member, day: int) -> int | None:
@@ -398,12 +388,10 @@ def _give(models: CompiledModels, people: list[Member], segments: Segments) -> N
         )
     for number, member in enumerate(people, start=1):
         member.number, member.key = number, UUID(int=number)
-    noon = time(4)
     models.give("marts.main.dim_members", MEMBER, [
         (
-            one.key, "b", one.enrolled is not None and datetime.combine(_day(one.enrolled), noon)
-            or None, one.gender, None, None, None, one.birth_month, None, None, None, "unknown",
-            "unknown", False, False,
+            one.key, "b", _noon(one.enrolled), one.gender, None, None, None, one.birth_month,
+            None, None, None, "unknown", "unknown", False, False,
         )
         for one in people
     ])  # fmt: skip
@@ -439,9 +427,8 @@ def _give(models: CompiledModels, people: list[Member], segments: Segments) -> N
             UUID(int=1000 * one.number + place), UUID(int=100 + one.number), "b", "p", "east",
             order.channel, None, order.currency, order.amount, _day(order.paid), _day(order.void),
             order.void is None, None,
-            None if order.parcel_days is None else datetime.combine(_day(order.paid), noon),
-            None if order.parcel_days is None
-            else datetime.combine(_day(order.paid + order.parcel_days), noon),
+            None if order.parcel_days is None else _noon(order.paid),
+            None if order.parcel_days is None else _noon(order.paid + order.parcel_days),
         )
         for one in people
         for place, order in enumerate(one.orders)
@@ -523,7 +510,7 @@ def test_models_say_of_every_day_what_the_conditions_say(
         (member.key, segment.segment)
         for segment in segments
         for member in people
-        if LAST_DAY >= member.known
+        if member.known <= LAST_DAY
         if holds(trees[segment.segment][-1], member, LAST_DAY)
     }
     current = models.rows("select member_key, segment from marts.main.mart_segment_members")
@@ -541,7 +528,10 @@ def test_models_say_of_every_day_what_the_conditions_say(
         }
         assert (count, entered, left) == (len(today), len(today - before), len(before - today))
     for one, other, both, rate in models.rows(
-        "select segment, other_segment, both_count, jaccard_rate from marts.main.mart_segment_overlaps"
+        """
+        select segment, other_segment, both_count, jaccard_rate
+        from marts.main.mart_segment_overlaps
+        """
     ):
         left_members = {key for key, name in tonight if name == one}
         right_members = {key for key, name in tonight if name == other}
