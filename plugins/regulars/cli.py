@@ -33,6 +33,8 @@ tiers_app = typer.Typer(help="Tiers: what a program would do, and what is unwise
 app.add_typer(tiers_app, name="tiers", no_args_is_help=True)
 points_app = typer.Typer(help="Points: take a gift out of the catalogue.")
 app.add_typer(points_app, name="points", no_args_is_help=True)
+segments_app = typer.Typer(help="Segments: list them, check a file, list the fields.")
+app.add_typer(segments_app, name="segments", no_args_is_help=True)
 shops_app = typer.Typer(help="The shops: check their credentials, list what has landed of them.")
 app.add_typer(shops_app, name="shops", no_args_is_help=True)
 members_app = typer.Typer(help="Who is one person: show it, merge, split, undo by hand.")
@@ -443,6 +445,40 @@ def redeem_points(
     with _told_plainly():
         line = redeem_gift(read_settings(), shop, buyer_id, gift, request)
         Console().print(line, markup=False, highlight=False)
+
+
+@segments_app.command("list")
+def list_segments() -> None:
+    """List every segment with its version, owner and members as published."""
+    from regulars.segments.telling import print_segments
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        print_segments(read_settings(), Console())
+
+
+@segments_app.command("check")
+def check_segments(
+    file: Annotated[
+        Path | None, typer.Argument(help="A segment; all of config/segments without.")
+    ] = None,
+) -> None:
+    """Check segments and say what they come to; changes nothing."""
+    from regulars.segments.telling import print_check
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        print_check(read_settings(), file, Console())
+
+
+@segments_app.command("fields")
+def list_segment_fields() -> None:
+    """List every field that a condition may name, with its limits."""
+    from regulars.segments.telling import print_fields
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        print_fields(read_settings(), Console())
 
 
 @shops_app.command("check")

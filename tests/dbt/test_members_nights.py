@@ -15,6 +15,7 @@ from regulars.quality.gate import Finding, validate_tables
 from regulars.settings import PROJECT_ROOT, Settings
 from tests.dbt.nights import Warehouse, differences
 from tests.dbt.project import DbtFailed, Project, copy_pair, open_pair
+from tests.dbt.segment_story import write_segments
 from tests.dbt.shop_story import Batch, Night, Story
 
 pytestmark = pytest.mark.slow
@@ -100,6 +101,7 @@ def told(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         with open_pair(warehouse.directory) as connection:
             connection.execute(CAMPAIGNS)
             connection.execute(HOURS)
+            write_segments(connection)
     for number, night in enumerate(nights):
         nightly.land(night)
         rebuilt.land(night)
@@ -196,6 +198,28 @@ def test_sum_of_nights_equals_a_rebuild_from_shuffled_rows(told: Told) -> None:
         "select distinct evidence from marts.fct_order_attribution where is_credited",
     )
     assert credited, "a story without credit proves nothing"
+
+
+def test_segments_come_and_go_in_the_story(told: Told) -> None:
+    spans = _rows(
+        told.nightly,
+        """
+        select
+            segment,
+            count(*) filter (where left_on is null) > 0,
+            count(*) filter (where left_on is not null) > 0,
+            count(*) filter (where is_continued) > 0,
+            count(distinct version)
+        from marts.mart_segment_membership
+        group by segment
+        order by segment
+        """,
+    )
+    assert spans == [("lively", True, True, True, 2), ("quiet", True, True, False, 1)]
+    current = dict(
+        _rows(told.nightly, "select segment, count(*) from marts.mart_segment_members group by all")
+    )
+    assert set(current) == {"lively", "quiet", "scored"}
 
 
 def test_every_member_is_in_exactly_one_stay_on_every_day(told: Told) -> None:

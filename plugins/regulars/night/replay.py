@@ -24,6 +24,7 @@ from regulars.night.manifest import RunManifest
 from regulars.night.steps import SUBJECTS
 from regulars.queues import load_campaigns, load_sending_hours, queue_models
 from regulars.records import BatchManifest
+from regulars.segments import load_segments
 from regulars.settings import Settings
 from regulars.shops import Shop, load_shops
 from regulars.state import TOMBSTONES, ErasedDigest, StateStore
@@ -282,6 +283,8 @@ def _rebuild(
             control.write_sending_hours(connection, hours.warehouse_row())
             loyalty = load_loyalty(settings.config_dir, shops)
             control.write_loyalty(connection, loyalty.warehouse_tables())
+            segments = load_segments(settings.config_dir, settings.dbt_project_dir / "seeds", shops)
+            control.write_segments(connection, segments.warehouse_tables())
         transformer.seed()
         for subject, select in SUBJECTS.items():
             transformer.build(subject, select, set())

@@ -63,6 +63,7 @@ from regulars.queues import (
 )
 from regulars.receiving.config import load_receiving
 from regulars.records import BatchManifest, Window
+from regulars.segments import Segments, load_segments
 from regulars.settings import Settings
 from regulars.shops import Shop, ShopsFile, load_shops
 from regulars.sources import ApiSource, asked_streams, depth_of
@@ -102,6 +103,9 @@ _TABLES_OF_CONFIG = {
     "config.tier_levels": "config.tier_levels",
     "config.point_rules": "config.point_rules",
     "config.gifts": "config.gifts",
+    "config.segments": "config.segments",
+    "config.segment_clauses": "config.segment_clauses",
+    "config.segment_conditions": "config.segment_conditions",
 }
 """What of config/ is fingerprinted, and the source table that models read it from."""
 THRESHOLD_CANDIDATES = "+int_rfm__threshold_candidates,tag:members"
@@ -170,6 +174,10 @@ class Night:
 
     def _loyalty(self) -> Loyalty:
         return load_loyalty(self.settings.config_dir, self.shops)
+
+    def _segments(self) -> Segments:
+        seeds_dir = self.settings.dbt_project_dir / "seeds"
+        return load_segments(self.settings.config_dir, seeds_dir, self.shops)
 
     def _locked(self, what: str) -> AbstractContextManager[None]:
         settings = self.settings
@@ -539,6 +547,7 @@ class Night:
                     hours = load_sending_hours(self.settings.config_dir)
                     control.write_sending_hours(connection, hours.warehouse_row())
                     control.write_loyalty(connection, self._loyalty().warehouse_tables())
+                    control.write_segments(connection, self._segments().warehouse_tables())
                     good = control.read_fingerprints(connection)
                     pruned = pruned_batches(connection)
                 parsed.result()
@@ -665,7 +674,12 @@ class Night:
         """
         shops = [control.shop_row(shop) for shop in manifest.shops]
         campaigns = [campaign.warehouse_row() for campaign in self._campaigns()]
-        tables = {"shops": shops, "campaigns": campaigns, **self._loyalty().warehouse_tables()}
+        tables = {
+            "shops": shops,
+            "campaigns": campaigns,
+            **self._loyalty().warehouse_tables(),
+            **self._segments().warehouse_tables(),
+        }
         return {
             f"config.{name}": hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
             for name, rows in tables.items()

@@ -303,6 +303,14 @@ def write_loyalty(
         _replace(connection, table, rows)
 
 
+def write_segments(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> None:
+    """Replace ``config.segments``, ``config.segment_clauses`` and ``config.segment_conditions``."""
+    for table, rows in tables.items():
+        _replace(connection, table, rows)
+
+
 def _replace(
     connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]
 ) -> None:
