@@ -318,9 +318,10 @@ class Transformer:
     def _invoke(self, subject: str, arguments: list[str], rebuild: set[str]) -> BuildReport:
         from dbt.cli.main import dbtRunner
 
-        from regulars.transform.events import leave_out_debug_events
+        from regulars.transform.invocations import leave_out_debug_events, link_once
 
         leave_out_debug_events()
+        link_once()
         manifest = self._parsed()
         flagged = [
             node
