@@ -318,9 +318,10 @@ class Transformer:
     def _invoke(self, subject: str, arguments: list[str], rebuild: set[str]) -> BuildReport:
         from dbt.cli.main import dbtRunner
 
-        from regulars.transform.events import leave_out_debug_events
+        from regulars.transform.invocations import leave_out_debug_events, link_once
 
         leave_out_debug_events()
+        link_once()
         manifest = self._parsed()
         flagged = [
             node
@@ -343,6 +344,12 @@ class Transformer:
             ):
                 try:
                     outcome = dbtRunner(manifest=manifest).invoke([*arguments, *self._flags()])
+                    results = getattr(outcome.result, "results", [])
+                    violations = {
+                        result.node.unique_id: _violations(result.node)
+                        for result in results
+                        if str(result.status) == "fail"
+                    }
                 finally:
                     _close_database()
         finally:
@@ -350,7 +357,10 @@ class Transformer:
                 node.config.full_refresh = None
         report = BuildReport(
             subject=subject,
-            nodes=[_node_result(result) for result in getattr(outcome.result, "results", [])],
+            nodes=[
+                _node_result(result, violations.get(result.node.unique_id, ""))
+                for result in results
+            ],
             rebuilt=sorted(node.name for node in flagged),
             seconds=self._clock() - started,
         )
@@ -441,6 +451,8 @@ class Transformer:
             # Results are read from the invocation; writing the manifest anew costs a second each.
             "--no-write-json",
             "--cache-selected-only",
+            # A check comes with the last of its models, whichever subject the others belong to.
+            "--indirect-selection", "buildable",
         ]  # fmt: skip
 
     def _environment(self, *, of_parsing: bool = False) -> "_Environment":
@@ -537,7 +549,25 @@ def _child_map(manifest: Any) -> dict[str, list[str]]:
     return children
 
 
-def _node_result(result: Any) -> NodeResult:
+def _violations(node: Any) -> str:
+    """What a failed check found; dbt itself tells how many rows only.
+
+    Our checks give rows of ``violation`` and ``violation_count``, which name columns and never show
+    what stands in them. Call it while dbt's database is still open.
+    """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    connection = getattr(DuckDBConnectionManager._ENV, "conn", None)
+    if connection is None:
+        return ""
+    with connection.cursor() as cursor:
+        found = cursor.execute(
+            f"select violation, violation_count from ({node.compiled_code}) order by all limit 5"
+        ).fetchall()
+    return "; ".join(f"{violation} ({count:,})" for violation, count in found)
+
+
+def _node_result(result: Any, violations: str) -> NodeResult:
     rows = (result.adapter_response or {}).get("rows_affected")
     return NodeResult(
         unique_id=result.node.unique_id,
@@ -546,7 +576,7 @@ def _node_result(result: Any) -> NodeResult:
         status=str(getattr(result.status, "value", result.status)),
         seconds=float(result.execution_time or 0.0),
         rows=int(rows) if isinstance(rows, int) and rows >= 0 else None,
-        message=str(result.message or ""),
+        message=violations or str(result.message or ""),
     )
 
 
