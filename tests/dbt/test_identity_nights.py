@@ -11,7 +11,7 @@ import pytest
 
 from regulars.keys import founded_member_key, shop_key
 from tests.dbt.nights import Warehouse, differences
-from tests.dbt.project import Project
+from tests.dbt.project import Project, open_pair
 from tests.dbt.shop_story import Batch, Night, Record
 
 pytestmark = pytest.mark.slow
@@ -103,6 +103,8 @@ NIGHTS = [
     ]),
     # It moves back, another order moves for good, and strangers are merged by hand.
     _night(3, [
+        # A fifth customer has the phone that is believed of nobody by now.
+        _members("c3", "west", _member("v5", "hX", 3)),
         _paid("c1", "u8", 3),
         _orders("c2", "east", _trade("4", "u2", 1, changed=3)),
     ], [_decided(1, "east/u2", "west/v2", "merge", 3)]),
@@ -138,6 +140,7 @@ class Told:
     """Nights built one by one, with the marts after each, and what each rebuild came to."""
 
     nightly: list[dict[str, Any]]
+    clustered: list[set[UUID]]
     parted: dict[str, Any]
     undisturbed: dict[str, Any]
 
@@ -147,16 +150,24 @@ def told(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("identity")
     nightly = Warehouse(project, folder / "nightly")
     nightly.prepare()
-    found = Told([], {}, {})
+    found = Told([], [], {}, {})
     for number, night in enumerate(NIGHTS):
         nightly.land(night)
         nightly.build(night, *MARTS, run_id=f"night-{number}")
+        found.clustered.append(_clustered(nightly))
         nightly.consume(night)
         found.nightly.append(nightly.marts())
     found.parted = _rebuilt(project, folder / "parted", NIGHTS[:4])
     quiet = [replace(night, decisions=[]) if night is not NIGHTS[2] else night for night in NIGHTS]
     found.undisturbed = _rebuilt(project, folder / "undisturbed", quiet)
     yield found
+
+
+def _clustered(warehouse: Warehouse) -> set[UUID]:
+    """Customers whose member may have become another."""
+    with open_pair(warehouse.directory) as connection:
+        query = "select key from ops.touched_keys where subject = 'clustered'"
+        return {row[0] for row in connection.execute(query).fetchall()}
 
 
 def _rebuilt(project: Project, folder: Path, nights: list[Night]) -> dict[str, Any]:
@@ -217,6 +228,16 @@ def test_an_identifier_of_too_many_is_named_counted_and_not_used(told: Told) -> 
     }
     assert {row[3:4] + row[6:8] for row in rows} == {("phone_hash", False, "shared_by_too_many")}
     assert len({row[4] for row in rows}) == 1
+
+
+def test_who_comes_to_an_identifier_of_too_many_hands_on_nobody_else(told: Told) -> None:
+    shared = {_customer(name) for name in ("east/u3", "east/u4", "east/u5", "west/v3")}
+    assert shared <= told.clustered[1], "three it had joined come apart"
+    assert _customer("west/v5") in told.clustered[2]
+    # That of the fourth changes for another reason: its order moves away.
+    assert told.clustered[2] & shared == {_customer("east/u4")}
+    counts = {row[0]: row[5] for row in told.nightly[2]["dim_member_links"] if row[0] in shared}
+    assert counts == dict.fromkeys(shared, 5)
 
 
 def test_what_connects_two_people_joins_nobody(told: Told) -> None:

@@ -26,7 +26,7 @@ class TierGrant:
         grant_id: the same decision has the same id, whoever records it again.
         run_id: the night that decided it, or ``manual``.
         member_key: the member as known then.
-        customer_key: a customer of that member: it never changes, so it finds the member later.
+        customer_key: a customer of that member, found when the one who founded its key is gone.
         program: code of the tier program, whose number ``level`` is.
         previous_level: level before; 0 for none.
         decided_on: first business date it holds for.

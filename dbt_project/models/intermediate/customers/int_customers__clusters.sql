@@ -6,15 +6,15 @@ with links as (
 ),
 
 {% if not execute or is_incremental() %}
-    -- Customers that changed, and whoever shares an identifier that tonight somebody else gained or
-    -- lost: it may join more, or have become one of too many.
+    -- Customers that changed, and whoever was or is joined by an identifier that tonight somebody
+    -- else gained or lost: it may join more, or have become one of too many.
     changed as (
         select customer_key
         from {{ ref('int_customers__touched') }}
         union
-        select customer_key
-        from {{ ref('int_customers__links') }}
-        where {{ only_touched('identifier_key', 'ops.touched_keys', 'key') }}
+        select handed_on.key as customer_key
+        from {{ source('ops', 'touched_keys') }} as handed_on
+        where handed_on.subject = 'clustered'
     ),
 
     changed_clusters as (

@@ -103,25 +103,27 @@ mentions as (
         found._line
     from {{ ref('int_identifiers__unioned') }} as found
     inner join orders on found.order_key = orders.order_key
-    union all
     -- What is decided by hand joins like an identifier that the two alone have.
-    select
-        customers.customer_key,
-        customers.brand,
-        customers.platform,
-        customers.shop,
-        'state' as record_source,
-        decided.decided_at as seen_at,
-        'by_hand' as field,
-        cast(decided.customer_key as varchar) || '|' || cast(decided.other_customer_key as varchar)
-            as native_id,
-        cast(null as varchar) as contact_ref,
-        cast(null as varchar) as _batch_id,
-        cast(null as bigint) as _line
-    from {{ decided_pairs('merge') }} as decided
-    inner join {{ ref('int_customers__identified') }} as customers
-        on customers.customer_key in (decided.customer_key, decided.other_customer_key)
-    where {{ only_touched('customers.customer_key', 'int_customers__touched') }}
+    {%- for key in ['customer_key', 'other_customer_key'] %}
+        union all
+        select
+            customers.customer_key,
+            customers.brand,
+            customers.platform,
+            customers.shop,
+            'state' as record_source,
+            decided.decided_at as seen_at,
+            'by_hand' as field,
+            cast(decided.customer_key as varchar)
+            || '|' || cast(decided.other_customer_key as varchar) as native_id,
+            cast(null as varchar) as contact_ref,
+            cast(null as varchar) as _batch_id,
+            cast(null as bigint) as _line
+        from {{ decided_pairs('merge') }} as decided
+        inner join {{ ref('int_customers__identified') }} as customers
+            on decided.{{ key }} = customers.customer_key
+        where {{ only_touched('customers.customer_key', 'int_customers__touched') }}
+    {%- endfor %}
 ),
 
 -- A record without an instant (a member file may leave it out) shows at once.

@@ -2,7 +2,10 @@
     'touched_relation': 'ops.touched_keys',
     'touched_key': 'identifier_key',
     'touched_column': 'key',
-    'propagates': {'clustered': 'customer_key'},
+    'propagates': {
+        'clustered': 'case when unused_reason is null then customer_key end',
+        'linked': 'customer_key',
+    },
 }) }}
 
 with rules as (

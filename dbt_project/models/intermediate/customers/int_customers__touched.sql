@@ -73,14 +73,33 @@ touched_by_new_shop as (
     where run_shops.previous_visible_until is null
 ),
 
--- Recorded decisions have no batch; whoever one names is looked at every night, which is cheap
--- because few are.
+-- Recorded decisions have no batch. A night begins after its business date has ended everywhere, so
+-- what the last good night did not know was decided after the end of its date.
+known_decisions as (
+    select
+        brand,
+        case
+            when count(previous_visible_until) = count(*)
+                then min(least(previous_visible_until, visible_until))
+        end as decided_before
+    from run_shops
+    group by brand
+),
+
+fresh_decisions as (
+    select
+        decisions.customer_key,
+        decisions.other_customer_key
+    from {{ source('raw', 'state__identity_decisions') }} as decisions
+    left join known_decisions as known
+        on decisions.brand = known.brand
+    where coalesce(decisions.decided_at >= known.decided_before, true)
+),
+
 touched_by_decision as (
-    select customer_key
-    from {{ source('raw', 'state__identity_decisions') }}
+    select customer_key from fresh_decisions
     union
-    select other_customer_key as customer_key
-    from {{ source('raw', 'state__identity_decisions') }}
+    select other_customer_key as customer_key from fresh_decisions
 ),
 
 touched as (

@@ -1,6 +1,7 @@
 {{ config(materialized='view') }}
 
--- A grant is found by its customer, who never changes; the member is whoever that customer is now.
+-- A grant follows the customer who founded the member that it was given to, as all that is recorded
+-- of members does; where that one is gone, the customer it names.
 select
     identities.member_key,
     recorded.seq,
@@ -15,10 +16,10 @@ select
     recorded.reason,
     recorded.decided_on,
     recorded.valid_until
-from {{ source('raw', 'state__tier_grants') }} as recorded
+from {{ recorded_about_members('state__tier_grants') }} as recorded
 inner join {{ ref('dim_member_identities') }} as identities
     on
-        recorded.customer_key = identities.customer_key
+        coalesce(recorded.founder_key, recorded.named_key) = identities.customer_key
         and recorded.brand = identities.brand
 inner join {{ source('ops', 'run') }} as run
     on recorded.decided_on <= run.as_of_date
