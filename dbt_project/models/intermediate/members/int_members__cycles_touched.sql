@@ -23,7 +23,7 @@ from {{ ref('int_members__touched') }} as touched
             due_dates.brand = cycles.brand
             and due_dates.product_group = cycles.product_group
     where
-        due_dates.cycle_days is distinct from cycles.cycle_days
-        or due_dates.cycle_basis is distinct from cycles.cycle_basis
+        not coalesce(due_dates.cycle_days = cycles.cycle_days, false)
+        or due_dates.cycle_basis <> cycles.cycle_basis
 {%- endif %}
 -- depends_on: {{ ref('mart_product_cycles') }}
