@@ -134,7 +134,10 @@ scored as (
         ) as monetary_score,
         -- definitions 1.3: what was recorded of few buyers or of a short time is chance.
         case
-            when thresholds.recency_q20 is null then 'no_thresholds'
+            when
+                thresholds.recency_q20 is null
+                or coalesce(money_thresholds.monetary_q20, thresholds.monetary_q20) is null
+                then 'no_thresholds'
             when
                 least(thresholds.customer_count, money_thresholds.customer_count)
                 < {{ parameter('rfm_min_buyers', 'bigint') }}
