@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.dbt.compiled import CompiledModels
@@ -52,7 +52,8 @@ class Order:
 def orders(draw: st.DrawFn) -> Order:
     created = draw(st.integers(0, LAST_DAY))
     paid = draw(st.one_of(st.none(), st.integers(0, 3), st.integers(0, 3)))
-    void = draw(st.one_of(st.none(), st.none(), st.integers(0, 90)))
+    # A refund may come after a year as well.
+    void = draw(st.one_of(st.none(), st.none(), st.integers(0, 90), st.integers(365, LAST_DAY)))
     paid_on = None if paid is None else created + paid
     void_on = None if void is None or paid_on is None else paid_on + void
     return Order(draw(st.integers(1, 3)), created, paid_on, void_on)
@@ -129,8 +130,13 @@ def models(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Compil
         },
         "marts.main.mart_member_behaviour": {
             "member_key": "uuid", "gap_count": "integer", "gap_p80_days": "integer",
+            "first_order_date": "date",
             "first_order_currency": "varchar", "first_order_net_amount": "decimal(18,2)",
             "is_first_order_full_price": "boolean", "refunded_order_count": "integer",
+        },
+        "warehouse.intermediate.int_customers__visits": {
+            "brand": "varchar", "platform": "varchar", "shop": "varchar", "customer_key": "uuid",
+            "visited_at": "timestamp",
         },
     }.items():  # fmt: skip
         compiled.give(relation, columns, [])
@@ -161,8 +167,8 @@ def _tell(models: CompiledModels, book: list[Order], advocacy: dict[int, int], d
     )  # fmt: skip
     models.give(
         "warehouse.intermediate.int_members__advocacy",
-        {"member_key": "uuid", "first_advocacy_date": "date"},
-        [(_key(member), _on(said)) for member, said in advocacy.items() if said <= day],
+        {"member_key": "uuid", "first_advocacy_date": "date", "photo_review_count": "bigint"},
+        [(_key(member), _on(said), 1) for member, said in advocacy.items() if said <= day],
     )
     models.give(
         "warehouse.ops.run",
@@ -182,6 +188,7 @@ AS_OF = """
 
 @_LIMITS
 @given(books, spoken)
+@example([Order(1, 0, 0, 400), Order(1, 390, 390, None), Order(2, 5, 5, 420)], {2: 7})
 def test_history_holds_each_member_once_on_every_day_in_the_defined_cell(
     models: CompiledModels, book: list[Order], advocacy: dict[int, int]
 ) -> None:

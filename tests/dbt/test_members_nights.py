@@ -558,6 +558,7 @@ def _propose_one_message(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 NO_GAP = "assert_mart_member_lifecycle_history_has_no_gap"
+OCCASIONS_ONCE = "assert_mart_member_occasions_keys_hold"
 GROUPS_ADD_UP = "assert_mart_shop_daily_groups_add_up"
 CHECKS = (NO_GAP, GROUPS_ADD_UP)
 
@@ -673,6 +674,14 @@ LAST_TOUCHED = "member_key in (select member_key from intermediate.int_members__
             GROUPS_ADD_UP,
             "update marts.mart_shop_daily set refunded_amount = refunded_amount + 0.01 "
             "where customer_group = 'new'",
+        ),
+        (
+            OCCASIONS_ONCE,
+            "insert into marts.mart_member_occasions by name "
+            "select member_key, brand, 'birthday' as occasion, 'x' as occasion_zh, "
+            "code as occasion_code, date '2017-10-05' as occasion_date, "
+            "date '2017-10-04' as as_of_date, 0 as days_late from marts.dim_members "
+            "cross join (values ('birthday:2017'), ('birthday:2018')) as codes (code)",
         ),
     ],
 )

@@ -60,6 +60,7 @@ def test_shipped_thresholds_hold_together() -> None:
         ("metric_parameters", 2, ",order,", ",orders,", "value is 'orders'"),
         ("metric_parameters", 3, "same_day_merge", "sameday_merge", "'same_day_merge' is missing"),
         ("metric_parameters", 4, ",365,", ",0,", "value is '0'"),
+        ("metric_parameters", 5, ",500,", ",few,", "value is 'few'"),
         ("rfm_classes", 3, "0,1,1,", "0,1,1", "fields, the header"),
     ],
 )  # fmt: skip

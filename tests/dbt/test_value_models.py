@@ -399,7 +399,7 @@ def test_a_population_that_tells_too_little_is_not_fitted(
     # What members of the same standing did within 90 days, as a share between 0 and 1.
     assert all(0 <= row["no_order_90d_probability"] <= 1 for row in scores)
     assert all(row["expected_orders_90d"] is not None for row in scores)
-    # Nobody could be watched for a year where the shop is younger: the pace of 90 days, and it says so.
+    # Nobody was watched for a year where the shop is younger: the pace of 90 days, and it says so.
     basis = ("cohort_365d", reason) if day > 365 else ("cohort_90d", "under_one_year")
     assert {(row["clv_basis"], row["clv_reason"]) for row in scores} == {basis}
     assert all(row["predicted_clv_amount"] is not None for row in scores)

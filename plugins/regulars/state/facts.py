@@ -46,7 +46,8 @@ class ThresholdVersion:
 
     Attributes:
         version: counts from 1 per brand and dimension.
-        dimension: ``recency``, ``frequency`` or ``monetary``.
+        dimension: ``recency``, ``frequency``, or ``monetary:`` and a currency; ``monetary`` alone
+            is of all currencies together, as the first versions were recorded.
         q20, q40, q60, q80: the cut points, in the unit of the dimension (days, orders, currency).
         customer_count: how many customers they were computed from.
     """

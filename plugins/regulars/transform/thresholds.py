@@ -30,6 +30,8 @@ SWITCHES = {
 }
 """Switches of seed metric_parameters, and what each may say."""
 
+_RFM_LIMITS = ("rfm_window_days", "rfm_min_buyers", "rfm_min_history_days")
+
 WHOLE_NUMBERS = (
     "cycle_horizon_days",
     "cycle_median_min_gaps",
@@ -302,12 +304,13 @@ def _check_switches(rows: list[_Row]) -> None:
                 "remove one of the two",
             )
         names[row["name"]] = row
-    for name in (*SWITCHES, "rfm_window_days", "rfm_segment_set"):
+    for name in (*SWITCHES, *_RFM_LIMITS, "rfm_segment_set"):
         if name not in names:
             raise rows[-1].refuse(f"switch {name!r} is missing", "add its row")
     for name, allowed in SWITCHES.items():
         names[name].one_of("value", allowed)
-    names["rfm_window_days"].whole("value", at_least=1)
+    for name in _RFM_LIMITS:
+        names[name].whole("value", at_least=1)
     segments = rows[0].path.with_name("rfm_segments.csv")
     sets = tuple({row["segment_set"]: None for row in _rows(segments)})
     names["rfm_segment_set"].one_of("value", sets)

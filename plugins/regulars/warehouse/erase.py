@@ -37,9 +37,20 @@ PERSON_COLUMNS = frozenset({"customer_key", "member_key", "order_key"})
 """A mart with one of these has a row per person, order or message; any other counts many."""
 
 RELATIVE_COLUMNS = frozenset(
-    {"recency_bit", "frequency_bit", "monetary_bit", "rfm_class", "rfm_class_zh"}
+    {
+        "recency_bit",
+        "frequency_bit",
+        "monetary_bit",
+        "rfm_class",
+        "rfm_class_zh",
+        "score_readiness",
+        "rfm_segment_basis",
+        "rfm_segment",
+        "rfm_segment_zh",
+    }
 )
-"""How a person stands to the mean of all: it moves for others when somebody is erased."""
+"""How a person stands to all, their mean or their beginning: it moves for others when somebody is
+erased."""
 
 BRIDGES = frozenset({"dim_member_identities", "dim_member_links"})
 """A row of these is a customer's; in any other mart with a member key it tells of all of theirs."""

@@ -48,6 +48,7 @@ reviews as (
         coalesce(reviews.customer_key, orders.customer_key) as customer_key,
         'reviews' as stream,
         coalesce(reviews.result, 'unrated') as kind,
+        coalesce(reviews.photo_count > 0, false) as has_photo,
         reviews.created_at as occurred_at
     from newest_reviews as reviews
     left join orders_of_members as orders
@@ -66,6 +67,7 @@ interactions as (
         customer_key,
         'interactions' as stream,
         kind,
+        false as has_photo,
         occurred_at
     from {{ ref('stg_file__interactions') }}
     qualify row_number() over (
@@ -86,6 +88,7 @@ advocacy as (
         pieces.advocacy_key,
         pieces.stream,
         pieces.kind,
+        pieces.has_photo,
         {{ to_local_date('pieces.occurred_at', 'run_shops.zone') }} as advocacy_date
     from pieces
     inner join identities
@@ -108,6 +111,7 @@ select
     min(advocacy_date) as first_advocacy_date,
     count(*) as advocacy_count,
     count(*) filter (where stream = 'reviews') as review_count,
+    count(*) filter (where has_photo) as photo_review_count,
     count(*) filter (where kind = 'share') as share_count,
     count(*) filter (where kind = 'referral_ordered') as referral_count
 from advocacy

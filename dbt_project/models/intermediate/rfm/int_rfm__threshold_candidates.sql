@@ -4,6 +4,7 @@
 with buyers as (
     select
         member_values.brand,
+        member_values.currency,
         {{ days_between('member_values.last_valid_order_date', 'run.as_of_date') }} as recency_days,
         case
             when {{ parameter('frequency_grain', 'varchar') }} = 'day'
@@ -16,6 +17,7 @@ with buyers as (
     where member_values.window_order_count > 0
 ),
 
+-- Money is cut by currency: amounts of two of them have no order.
 measures as (
     select
         brand,
@@ -31,7 +33,7 @@ measures as (
     union all
     select
         brand,
-        'monetary' as dimension,
+        'monetary:' || currency as dimension,
         cast(window_net_amount as double) as measure
     from buyers
 ),

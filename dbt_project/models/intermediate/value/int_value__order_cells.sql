@@ -3,8 +3,8 @@
 
 with horizons as (
     {%- for days in (outlook_days() + [tested_days()]) | unique %}
-    select {{ days }} as horizon_days
-    {{ 'union all' if not loop.last }}
+        select {{ days }} as horizon_days
+        {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
 

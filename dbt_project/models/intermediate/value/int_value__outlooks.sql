@@ -43,10 +43,10 @@ periods as (
 -- What a period's end is worth: it ends one period, discounted as such, and begins the next.
 fixed_horizons as (
     {%- for days in outlook_days() %}
-    select
-        {{ days }}e0 as horizon_days,
-        0e0 as discount_weight
-    {{ 'union all' if not loop.last }}
+        select
+            {{ days }}e0 as horizon_days,
+            0e0 as discount_weight
+        {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
 
@@ -164,7 +164,8 @@ select
     repeat_day_count,
     age_days,
     {%- for days in outlook_days() %}
-    max(expected_orders) filter (where horizon_days = {{ days }}) as expected_orders_{{ days }}d,
+        max(expected_orders) filter (where horizon_days = {{ days }})
+            as expected_orders_{{ days }}d,
     {%- endfor %}
     -- A period that could not be summed leaves none of the value: the rest is not all of it.
     case

@@ -558,7 +558,8 @@ consumed as (
             case
                 when lot_number = 0 then 0
                 -- Its own lot gives back even what has lapsed, and so does what lapses.
-                when is_own = 1 or movement = 'expire' then came_count - repaid_count + carried_count
+                when is_own = 1 or movement = 'expire'
+                    then came_count - repaid_count + carried_count
                 when closes_at <= occurred_at then 0
                 else came_count - repaid_count + carried_count
             end as reachable_count

@@ -94,6 +94,25 @@ returns as (
     group by history.member_key
 ),
 
+-- Who came to look again after the day of the first order, where visits are told.
+second_visits as (
+    select identities.member_key
+    from {{ ref('int_customers__visits') }} as visits
+    inner join {{ ref('dim_member_identities') }} as identities
+        on visits.customer_key = identities.customer_key
+    inner join {{ source('ops', 'run_shops') }} as run_shops
+        on
+            visits.brand = run_shops.brand
+            and visits.platform = run_shops.platform
+            and visits.shop = run_shops.shop
+    inner join behaviour
+        on identities.member_key = behaviour.member_key
+    where
+        visits.visited_at < run_shops.visible_until
+        and {{ to_local_date('visits.visited_at', 'run_shops.zone') }} > behaviour.first_order_date
+    group by identities.member_key
+),
+
 -- The median order of the window's buyers, a buyer counted once.
 median_orders as (
     select
@@ -141,7 +160,10 @@ dated as (
         >= median_orders.median_order_amount * run.newcomer_median_share
         and behaviour.is_first_order_full_price
         and behaviour.refunded_order_count = 0
-        and spans.is_advocate as is_promising,
+        and (
+            coalesce(advocacy.photo_review_count, 0) > 0
+            or second_visits.member_key is not null
+        ) as is_promising,
         run.sleeper_min_orders
     from stays
     inner join spans
@@ -150,6 +172,10 @@ dated as (
         on stays.member_key = cycles.member_key
     left join behaviour
         on stays.member_key = behaviour.member_key
+    left join {{ ref('int_members__advocacy') }} as advocacy
+        on stays.member_key = advocacy.member_key
+    left join second_visits
+        on stays.member_key = second_visits.member_key
     left join median_orders
         on
             stays.brand = median_orders.brand

@@ -53,6 +53,7 @@ count_rules as (
 aov_bands as (
     select
         band,
+        band_rank,
         currency,
         lower_amount,
         is_lower_included,
@@ -71,7 +72,23 @@ frequency_cuts as (
 ),
 
 thresholds as (
-    select * from {{ ref('int_rfm__thresholds') }}
+    select *
+    from {{ ref('int_rfm__thresholds') }}
+    where currency = '*'
+),
+
+money_thresholds as (
+    select *
+    from {{ ref('int_rfm__thresholds') }}
+    where currency <> '*'
+),
+
+beginnings as (
+    select
+        brand,
+        min(first_valid_order_date) as first_order_date
+    from buyers
+    group by brand
 ),
 
 segments as (
@@ -109,8 +126,43 @@ scored as (
             as recency_score,
         {{ quintile_score('buyers.frequency_count', 'thresholds.frequency', is_whole=true) }}
             as frequency_score,
-        {{ quintile_score('buyers.window_net_amount', 'thresholds.monetary', is_whole=false) }}
-            as monetary_score,
+        coalesce(
+            {{ quintile_score(
+                'buyers.window_net_amount', 'money_thresholds.monetary', is_whole=false
+            ) }},
+            {{ quintile_score('buyers.window_net_amount', 'thresholds.monetary', is_whole=false) }}
+        ) as monetary_score,
+        -- definitions 1.3: what was recorded of few buyers or of a short time is chance.
+        case
+            when
+                thresholds.recency_q20 is null
+                or coalesce(money_thresholds.monetary_q20, thresholds.monetary_q20) is null
+                then 'no_thresholds'
+            when
+                least(thresholds.customer_count, money_thresholds.customer_count)
+                < {{ parameter('rfm_min_buyers', 'bigint') }}
+                then 'too_few_buyers'
+            when
+                {{ days_between('beginnings.first_order_date', 'thresholds.valid_from') }}
+                < {{ parameter('rfm_min_history_days', 'bigint') }}
+                then 'short_history'
+            else 'ready'
+        end as score_readiness,
+        -- features 4.2: the source's windows and the year of the orders are cuts that hold anyhow.
+        case windows.activity_stage
+            when 'active' then 5
+            when 'silent' then 4
+            when 'lost' then 3
+            else
+                case
+                    when
+                        buyers.recency_days <= {{ parameter('rfm_window_days', 'integer') }}
+                        then 2
+                    else 1
+                end
+        end as recency_cut_score,
+        -- Three bands on five scores: the lowest, the middle, the highest.
+        2 * aov_bands.band_rank - 1 as monetary_cut_score,
         case
             when buyers.recency_days * means.buyer_count < means.recency_sum then 1
             else 0
@@ -159,6 +211,12 @@ scored as (
             < coalesce(frequency_cuts.next_min_orders, buyers.frequency_count + 1)
     left join thresholds
         on buyers.brand = thresholds.brand
+    left join money_thresholds
+        on
+            buyers.brand = money_thresholds.brand
+            and buyers.currency = money_thresholds.currency
+    left join beginnings
+        on buyers.brand = beginnings.brand
     left join means
         on
             buyers.brand = means.brand
@@ -185,7 +243,7 @@ select
     scored.frequency_band,
     scored.aov_band,
     scored.frequency_cut_score,
-    case when scored.recency_score is null then 'no_thresholds' else 'ready' end as score_readiness,
+    scored.score_readiness,
     scored.threshold_version,
     scored.recency_score,
     scored.frequency_score,
@@ -196,6 +254,8 @@ select
     classes.rfm_class,
     classes.label_zh as rfm_class_zh,
     segments.segment_set as rfm_segment_set,
+    case when scored.score_readiness = 'ready' then 'cut_points' else 'fixed_cuts' end
+        as rfm_segment_basis,
     segments.rfm_segment,
     segments.label_zh as rfm_segment_zh
 from scored
@@ -206,9 +266,16 @@ left join {{ ref('rfm_classes') }} as classes
         and scored.monetary_bit = classes.monetary_bit
 left join segments
     on
-        scored.recency_score between segments.recency_min and segments.recency_max
+        case
+            when scored.score_readiness = 'ready' then scored.recency_score
+            else scored.recency_cut_score
+        end between segments.recency_min and segments.recency_max
         and case
-            when segments.scoring = 'fixed_frequency' then scored.frequency_cut_score
-            else scored.frequency_score
+            when scored.score_readiness = 'ready' and segments.scoring <> 'fixed_frequency'
+                then scored.frequency_score
+            else scored.frequency_cut_score
         end between segments.frequency_min and segments.frequency_max
-        and scored.monetary_score between segments.monetary_min and segments.monetary_max
+        and case
+            when scored.score_readiness = 'ready' then scored.monetary_score
+            else scored.monetary_cut_score
+        end between segments.monetary_min and segments.monetary_max

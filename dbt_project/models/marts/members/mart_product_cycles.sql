@@ -246,6 +246,8 @@ known as (
             and groups.product_group = estimated.level_name
 ),
 
+-- One chain for all: set by hand, learned of the group, of its category, of the shop. What ends it
+-- is the default for the cycle, and the fixed windows of everybody for windows and dates.
 decided as (
     select
         *,
@@ -262,6 +264,7 @@ decided as (
             when manual_cycle_days is not null then 'manual'
             when group_p80_days is not null then 'group'
             when category_p80_days is not null then 'category'
+            when shop_p80_days is not null then 'shop'
             else 'fixed'
         end as window_basis
     from known
@@ -284,14 +287,26 @@ measured as (
                 when 'manual' then manual_cycle_days
                 when 'group' then ceil(group_p80_days)
                 when 'category' then ceil(category_p80_days)
+                when 'shop' then ceil(shop_p80_days)
             end as integer
         ) as active_last_day,
-        -- F-LC8: dates are foretold from what the group, else the category, else the shop taught.
+        -- F-LC8: dates are foretold from the same step of the chain as the windows; a cycle that is
+        -- set by hand has no quantiles but its windows.
         cast(
-            ceil(coalesce(group_p75_days, category_p75_days, shop_p75_days)) as integer
+            case window_basis
+                when 'manual' then manual_cycle_days + 1
+                when 'group' then ceil(group_p75_days)
+                when 'category' then ceil(category_p75_days)
+                when 'shop' then ceil(shop_p75_days)
+            end as integer
         ) as at_risk_days,
         cast(
-            ceil(coalesce(group_p90_days, category_p90_days, shop_p90_days)) as integer
+            case window_basis
+                when 'manual' then manual_cycle_days * silent_factor + 1
+                when 'group' then ceil(group_p90_days)
+                when 'category' then ceil(category_p90_days)
+                when 'shop' then ceil(shop_p90_days)
+            end as integer
         ) as lapsed_days
     from decided
 )

@@ -226,8 +226,8 @@ kinds as (
             else
                 coalesce(
                     {%- for days in outlook_days() | reverse %}
-                    bases.cohort_orders_{{ days }}d * bases.horizon_days / nullif({{ days }}, 0)
-                    {{- ',' if not loop.last }}
+                        bases.cohort_orders_{{ days }}d * bases.horizon_days / nullif({{ days }}, 0)
+                        {{- ',' if not loop.last }}
                     {%- endfor %}
                 )
                 * power(1e0 + bases.discount_rate, -0.5e0 * bases.period_count)
@@ -235,7 +235,7 @@ kinds as (
         case
             when bases.basis = 'model' then 'model'
             {%- for days in outlook_days() | reverse %}
-            when bases.cohort_orders_{{ days }}d is not null then 'cohort_{{ days }}d'
+                when bases.cohort_orders_{{ days }}d is not null then 'cohort_{{ days }}d'
             {%- endfor %}
         end as clv_basis,
         case
