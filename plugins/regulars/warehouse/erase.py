@@ -231,13 +231,13 @@ def content_of(connection: duckdb.DuckDBPyConnection, catalog: str) -> Content:
         "select table_name, column_name from information_schema.columns where table_catalog = ?",
         [catalog],
     ).fetchall()
-    # A view shows what the tables hold, and has no content of its own.
-    persons = {table for table, column in rows if column in PERSON_COLUMNS and table in own}
+    persons = {table for table, column in rows if column in PERSON_COLUMNS}
     return Content(
         digest=digest_of(whole),
         tables={name: table.digest for name, table in whole.items()}
-        | {f"{name}:own": own[name].digest for name in persons},
-        persons=frozenset(f"{name}:own" for name in persons),
+        # A view shows what the tables hold, and has no content of its own.
+        | {f"{name}:own": table.digest for name, table in own.items() if name in persons},
+        persons=frozenset(f"{name}:own" for name in persons & own.keys()),
     )
 
 
