@@ -202,7 +202,7 @@ def _section(mart: Mart) -> Iterator[str]:
     yield f"\n## {mart.name}\n\n{mart.description}\n\nOwner: {mart.owner}.\n\n"
     yield "| column | 中文 | unit | meaning |\n|---|---|---|---|\n"
     for metric in mart.metrics:
-        formula = f" Worked out as `{metric.formula}`." if metric.formula else ""
+        formula = f" Formula: `{metric.formula}`." if metric.formula else ""
         meaning = metric.definition + formula
         cells = (f"`{metric.column_name}`", metric.label_zh, metric.unit, meaning)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"

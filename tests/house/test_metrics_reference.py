@@ -75,7 +75,7 @@ def test_a_column_tells_definition_unit_formula_and_owner(tmp_path: Path) -> Non
         ),
     ]
     assert {row["grain"] for row in rows} == {"One row per brand"}
-    assert "| `churn_rate` | 流失率 | share, 0 to 1 | Lost by kept. Worked out as" in (
+    assert "| `churn_rate` | 流失率 | share, 0 to 1 | Lost by kept. Formula: " in (
         reference.render_page(marts)
     )
 

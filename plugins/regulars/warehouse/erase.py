@@ -406,8 +406,9 @@ def content_of(
     return Content(
         digest=digest_of(whole),
         tables={name: table.digest for name, table in whole.items()}
-        | {f"{name}:own": own[name].digest for name in persons},
-        persons=frozenset(f"{name}:own" for name in persons),
+        # A view shows what the tables hold, and has no content of its own.
+        | {f"{name}:own": table.digest for name, table in own.items() if name in persons},
+        persons=frozenset(f"{name}:own" for name in persons & own.keys()),
     )
 
 
