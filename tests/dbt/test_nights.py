@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.dbt.nights import Warehouse, differences
-from tests.dbt.project import Project
+from tests.dbt.project import Project, open_pair
+from tests.dbt.segment_story import write_segments
 from tests.dbt.shop_story import Story
 
 NIGHTS = 4
@@ -23,9 +24,11 @@ FILLED_ELSEWHERE = {
 @pytest.mark.parametrize("seed", [1])
 def test_sum_of_nights_equals_a_full_rebuild(project: Project, tmp_path: Path, seed: int) -> None:
     nightly = Warehouse(project, tmp_path / "nightly")
-    nightly.prepare()
     rebuilt = Warehouse(project, tmp_path / "rebuilt")
-    rebuilt.prepare()
+    for warehouse in (nightly, rebuilt):
+        warehouse.prepare()
+        with open_pair(warehouse.directory) as connection:
+            write_segments(connection)
     nights = list(Story(seed, date(2017, 10, 1), NIGHTS).nights())
     for index, night in enumerate(nights):
         nightly.land(night)

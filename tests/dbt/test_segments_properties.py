@@ -443,7 +443,7 @@ def _give(models: CompiledModels, people: list[Member], segments: Segments) -> N
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(
     people=st.lists(members(), min_size=1, max_size=4),
     first=st.lists(DATED, min_size=3, max_size=3),
