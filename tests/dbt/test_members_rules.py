@@ -1,6 +1,7 @@
 """Formulas and seeds that members, queues and the exit have in common."""
 
 import csv
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
@@ -85,3 +86,29 @@ def test_reasons_have_a_precedence_of_their_own() -> None:
     assert sorted(int(row["precedence"]) for row in rows) == list(range(1, len(rows) + 1))
     retried = {row["reason"] for row in rows if row["is_final"] == "false"}
     assert retried == {"cap", "quiet", "recent_order"}
+
+
+def test_a_whole_profile_weighs_one() -> None:
+    rows = _seed("profile_fields")
+    fields: dict[str, set[tuple[str, ...]]] = {}
+    for row in rows:
+        said = (row["kind"], row["weight"], row["ask_rank"], row["label_zh"])
+        fields.setdefault(row["field"], set()).add(said)
+    assert all(len(said) == 1 for said in fields.values()), "rows of a field disagree"
+    whole = [next(iter(said)) for said in fields.values()]
+    assert sum(Decimal(weight) for _, weight, _, _ in whole) == 1
+    asked = sorted(int(rank) for kind, _, rank, _ in whole if kind == "attribute")
+    assert asked == list(range(1, len(asked) + 1))
+
+
+def test_reasons_to_stay_away_have_an_order() -> None:
+    rows = _seed("churn_evidence")
+    ranks: dict[str, set[str]] = {}
+    for row in rows:
+        ranks.setdefault(row["evidence_rank"], set()).add(row["evidence"])
+    # A rank is one kind of evidence's, so that no two reasons are told at once.
+    assert all(len(evidence) == 1 for evidence in ranks.values())
+    assert max(rows, key=lambda row: int(row["evidence_rank"]))["evidence"] == "none"
+    assert {row["churn_reason"] for row in rows} == {
+        "dissatisfied", "unresolved_problem", "no_contact", "own_reason", "unknown",
+    }  # fmt: skip

@@ -62,3 +62,57 @@ def test_a_platforms_own_id_passes(tmp_path, platform, buyer):
 def test_a_customer_without_key_or_id_stops_the_night(tmp_path, key, buyer):
     found = critical(tmp_path, (key, "taobao", buyer))
     assert ["without a key or an id" in note for note in found] == [True]
+
+
+def warnings_of_orders(tmp_path, guests, others, record_source, platform):
+    path = tmp_path / "marts.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            """
+            create table mart_publication as select date '2017-10-30' as as_of_date;
+            create table dim_field_availability as
+            select 'pdd_open' as record_source, 'pdd' as platform, 'orders' as entity,
+                'buyer_id' as field, 'absent' as availability;
+            """
+        )
+        connection.execute(
+            """
+            create table fct_orders as
+            select
+                number as order_key, 'b' as brand, ? as platform, 's' as shop,
+                ? as record_source, date '2017-10-01' as created_date,
+                date '2017-10-01' as paid_date, 1.00 as paid_amount, 1.00 as net_amount,
+                true as is_paid, true as is_reconciled, null::varchar as store_id,
+                null::varchar as store_exchanged_id, null::varchar as store_returned_id,
+                null::varchar as channel, number < ? as is_guest
+            from range(?) as numbers (number)
+            """,
+            (platform, record_source, guests, guests + others),
+        )
+    folder = tmp_path / "expectations" / "marts"
+    folder.mkdir(parents=True)
+    shutil.copy(PROJECT_ROOT / "expectations" / "marts" / "fct_orders.yml", folder)
+    verdict = validate_tables(
+        Settings(data_dir=tmp_path, expectations_dir=tmp_path / "expectations"),
+        gate="marts",
+        database=path,
+        tables={"fct_orders": "main.fct_orders"},
+    )
+    assert [finding.notes for finding in verdict.critical] == []
+    return [finding.notes for finding in verdict.findings]
+
+
+@pytest.mark.parametrize(
+    ("guests", "others", "record_source", "platform", "is_told"),
+    [
+        (4, 56, "file", "pdd", True),
+        (3, 57, "file", "pdd", False),
+        (4, 45, "file", "pdd", False),
+        # A source that never names anybody is known not to.
+        (60, 0, "pdd_open", "pdd", False),
+        (60, 0, "taobao_top", "taobao", True),
+    ],
+)
+def test_many_guests_are_told_of(tmp_path, guests, others, record_source, platform, is_told):
+    notes = warnings_of_orders(tmp_path, guests, others, record_source, platform)
+    assert ["name no buyer" in note for note in notes] == [True] * is_told

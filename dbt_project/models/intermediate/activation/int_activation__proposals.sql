@@ -32,6 +32,12 @@ members as (
     select * from {{ ref('dim_members') }}
 ),
 
+abandoned_members as (
+    select member_key
+    from {{ ref('mart_member_care') }}
+    where is_abandoned
+),
+
 orders as (
     select * from {{ ref('fct_orders') }}
 ),
@@ -301,6 +307,7 @@ facts as (
         members.contact_ref is null as is_without_route,
         members.contact_ref is not null and members.phone_hash is null as is_invalid_contact,
         not coalesce(cells.allows_ordinary_sms, true) as is_left_in_peace,
+        abandoned_members.member_key is not null as is_abandoned,
         open_refunds.member_key is not null as has_open_refund,
         coalesce(
             last_orders.last_order_at
@@ -324,6 +331,8 @@ facts as (
         on considered.member_key = last_orders.member_key
     left join open_refunds
         on considered.member_key = open_refunds.member_key
+    left join abandoned_members
+        on considered.member_key = abandoned_members.member_key
 ),
 
 -- What receipts of earlier messages say against this one: the address, or the person.
@@ -362,6 +371,9 @@ objections as (
     union all
     select message_id, 'fan_rule' as reason from facts
     where is_left_in_peace and purpose = 'marketing'
+    union all
+    select message_id, 'abandoned' as reason from facts
+    where is_abandoned and purpose = 'marketing'
     union all
     select message_id, 'open_refund' as reason from facts where has_open_refund
     union all
