@@ -22,7 +22,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help bootstrap nightly ui test test-fast test-faults lint format docs lock bench-demo \
-	bench-extract clean clean-demo
+	bench-extract bench-members clean clean-demo
 
 help: ## List the commands
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -55,7 +55,7 @@ test-fast: bootstrap ## ruff and the quick tests: no Airflow, nothing slow (unde
 test-faults: bootstrap ## Kill, break, correct, erase and search whole nights (most of an hour)
 	@$(PYTEST) -m faults $(ARGS)
 
-lint: bootstrap ## ruff, mypy and sqlfluff
+lint: bootstrap ## ruff, mypy, sqlfluff, and whether the SQL is portable
 	@scripts/lint.sh
 
 format: bootstrap ## Let ruff and sqlfluff rewrite what they can
@@ -65,6 +65,10 @@ format: bootstrap ## Let ruff and sqlfluff rewrite what they can
 
 bench-demo: bootstrap ## Measure the demo's nights, medians of three, into docs/performance.md
 	@$(BIN)/python scripts/bench_demo.py $(ARGS)
+
+bench-members: bootstrap ## Measure the members' models on large order books, into docs/performance.md
+	@$(BIN)/python scripts/bench_members.py $(if $(SCALE),--scale '$(SCALE)') $(ARGS)
+## SCALE=1m, 10m or 50m orders; ARGS='--rounds 1 --work DIR' measures once and keeps the order book
 
 bench-extract: bootstrap ## Measure extraction and raw loads, medians of three, into docs/performance.md
 	@$(BIN)/python scripts/bench_extract.py $(ARGS)

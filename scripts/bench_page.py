@@ -14,20 +14,23 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 ROUNDS = 5
 
 
-def write_section(name: str, section: str, path: Path = PAGE) -> None:
+def write_section(name: str, section: str, path: Path = PAGE, command: str = "") -> None:
     """Replace the section of that name in the page, or add it at its end."""
-    path.write_text(with_section(path.read_text(encoding="utf-8"), name, section), encoding="utf-8")
+    page = path.read_text(encoding="utf-8")
+    path.write_text(with_section(page, name, section, command), encoding="utf-8")
 
 
-def with_section(page: str, name: str, section: str) -> str:
+def with_section(page: str, name: str, section: str, command: str = "") -> str:
     """``page`` with the section between its two marks replaced, or added at its end.
 
     Args:
         page: the whole page; what stands outside the marks was written by hand and stays.
         name: of the section, as its marks carry it.
         section: its new text, without marks.
+        command: what writes it; ``make bench-<name>`` when not given.
     """
-    begin, end = f"<!-- {name}: written by `make bench-{name}` -->", f"<!-- {name}: end -->"
+    written_by = command or f"make bench-{name}"
+    begin, end = f"<!-- {name}: written by `{written_by}` -->", f"<!-- {name}: end -->"
     before, found, rest = page.partition(begin)
     _, _, after = rest.partition(end)
     whole = f"{begin}\n{section.strip()}\n{end}"

@@ -1,4 +1,6 @@
 {{ config(meta={'touched_relation': 'int_members__touched', 'touched_key': 'member_key'}) }}
+{#- A program has at most so many levels, as the platforms allow; regulars.loyalty refuses more. -#}
+{%- set levels = range(1, 5) %}
 
 with identities as (
     select *
@@ -10,10 +12,6 @@ run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
 
-levels as (
-    select * from {{ source('config', 'tier_levels') }}
-),
-
 programs as (
     select
         brand,
@@ -21,8 +19,12 @@ programs as (
         measure,
         currency,
         counts_from,
-        window_days
-    from levels
+        window_days,
+        {%- for level in levels %}
+            max(threshold) filter (where level = {{ level }}) as threshold_{{ level }}
+            {{- ',' if not loop.last }}
+        {%- endfor %}
+    from {{ source('config', 'tier_levels') }}
     group by brand, program, measure, currency, counts_from, window_days
 ),
 
@@ -106,37 +108,41 @@ spans as (
         partition by member_key, program order by change_date asc nulls last
         rows between unbounded preceding and current row
     )
+),
+
+measured_spans as (
+    select
+        spans.*,
+        case programs.measure
+            when 'orders' then spans.qualifying_order_count
+            else spans.qualifying_amount
+        end as measured,
+        {%- for level in levels %}
+            programs.threshold_{{ level }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from spans
+    inner join programs
+        on
+            spans.brand = programs.brand
+            and spans.program = programs.program
 )
 
 select
-    spans.member_key,
-    spans.brand,
-    spans.program,
-    spans.valid_from,
-    spans.valid_to,
-    spans.qualifying_amount,
-    spans.qualifying_order_count,
-    coalesce(max(levels.level), 0) as level
-from spans
-inner join programs
-    on
-        spans.brand = programs.brand
-        and spans.program = programs.program
-left join levels
-    on
-        spans.brand = levels.brand
-        and spans.program = levels.program
-        and case programs.measure
-            when 'orders' then spans.qualifying_order_count
-            else spans.qualifying_amount
-        end >= levels.threshold
-        -- Whoever has bought nothing in the window reaches nothing, a tier for nothing apart.
-        and (spans.qualifying_order_count > 0 or levels.threshold = 0)
-group by
-    spans.member_key,
-    spans.brand,
-    spans.program,
-    spans.valid_from,
-    spans.valid_to,
-    spans.qualifying_amount,
-    spans.qualifying_order_count
+    member_key,
+    brand,
+    program,
+    valid_from,
+    valid_to,
+    qualifying_amount,
+    qualifying_order_count,
+    -- Whoever has bought nothing in the window reaches nothing, a tier for nothing apart.
+    case
+        {%- for level in levels | reverse %}
+            when
+                measured >= threshold_{{ level }}
+                and (qualifying_order_count > 0 or threshold_{{ level }} = 0)
+                then {{ level }}
+        {%- endfor %}
+        else 0
+    end as level
+from measured_spans

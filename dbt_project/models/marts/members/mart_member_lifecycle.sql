@@ -248,7 +248,8 @@ select
     end as lapsed_on,
     actions.customer_group = 'dormant_lost'
     and acted.valid_order_count >= acted.sleeper_min_orders as is_high_quality_sleeper,
-    returns.member_key is not null and acted.activity_stage in ('active', 'silent')
+    returns.member_key is not null
+    and coalesce(acted.activity_stage in ('active', 'silent'), false)
         as is_reactivated,
     case when acted.activity_stage in ('active', 'silent') then returns.reactivated_on end
         as reactivated_on,

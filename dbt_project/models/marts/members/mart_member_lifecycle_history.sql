@@ -1,11 +1,25 @@
 {{ config(meta={'touched_relation': 'int_members__stage_changes', 'touched_key': 'member_key'}) }}
 
-with spans as (
-    select *
-    from {{ ref('int_members__stage_spans') }}
+with run as (
+    select * from {{ source('ops', 'run') }}
+),
+
+-- Spans that differ in nothing but their newest order are one stay in a stage.
+stays as (
+    select
+        spans.member_key,
+        spans.count_stage,
+        spans.activity_stage,
+        spans.cell_code,
+        spans.previous_cell_code,
+        spans.entered_by,
+        spans.valid_from
+    from {{ ref('int_members__stage_spans') }} as spans
+    inner join run
+        on spans.valid_from <= run.as_of_date
     where
-        valid_from <= {{ as_of_date() }}
-        and {{ only_touched('member_key', 'int_members__stage_changes') }}
+        spans.is_stay_start
+        and {{ only_touched('spans.member_key', 'int_members__stage_changes') }}
 ),
 
 brands as (
@@ -13,49 +27,60 @@ brands as (
         member_key,
         min(brand) as brand
     from {{ ref('dim_member_identities') }}
+    where {{ only_touched('member_key', 'int_members__stage_changes') }}
     group by member_key
 ),
 
-compared as (
+neighboured as (
     select
         *,
-        lag(count_stage) over history as previous_count_stage,
-        lag(activity_stage) over history as previous_activity_stage,
-        row_number() over history as position
-    from spans
+        lead(valid_from) over history as valid_to,
+        lag(valid_from) over history as previous_valid_from
+    from stays
     window history as (partition by member_key order by valid_from asc nulls last)
 ),
 
--- Spans that differ in nothing but their newest order are one stay in a stage.
-stays as (
-    select *
-    from compared
-    where
-        position = 1
-        or count_stage is distinct from previous_count_stage
-        or activity_stage is distinct from previous_activity_stage
+placed as (
+    select
+        *,
+        {{ month_number('valid_from') }} as month_number,
+        {{ month_number('previous_valid_from') }}
+        is distinct from {{ month_number('valid_from') }} as is_first_of_month,
+        {{ month_number('valid_to') }}
+        is distinct from {{ month_number('valid_from') }} as is_last_of_month
+    from neighboured
+),
+
+-- Few months see a member enter more than one stage.
+openings as (
+    select
+        member_key,
+        month_number,
+        previous_cell_code
+    from placed
+    where is_first_of_month and not is_last_of_month
 )
 
 select
-    stays.member_key,
+    placed.member_key,
     brands.brand,
-    stays.count_stage,
-    stays.activity_stage,
-    stays.cell_code,
-    stays.previous_cell_code,
-    stays.entered_by,
-    stays.valid_from,
-    lead(stays.valid_from) over (
-        partition by stays.member_key order by stays.valid_from asc nulls last
-    ) as valid_to,
-    first_value(stays.previous_cell_code) over (
-        partition by stays.member_key, {{ month_number('stays.valid_from') }}
-        order by stays.valid_from asc nulls last
-    ) as month_opening_cell_code,
-    row_number() over (
-        partition by stays.member_key, {{ month_number('stays.valid_from') }}
-        order by stays.valid_from desc nulls last
-    ) = 1 as is_last_of_month
-from stays
+    placed.count_stage,
+    placed.activity_stage,
+    placed.cell_code,
+    placed.previous_cell_code,
+    placed.entered_by,
+    placed.valid_from,
+    placed.valid_to,
+    case
+        when placed.is_first_of_month then placed.previous_cell_code
+        else openings.previous_cell_code
+    end as month_opening_cell_code,
+    placed.is_last_of_month
+from placed
 inner join brands
-    on stays.member_key = brands.member_key
+    on placed.member_key = brands.member_key
+left join openings
+    on
+        -- A condition beside the equations would compare every row with every other.
+        openings.member_key = case when not placed.is_first_of_month then placed.member_key end
+        and placed.month_number = openings.month_number
