@@ -12,7 +12,6 @@ less from that than seconds on the wall, but caches and hyper-threads are shared
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import statistics
@@ -24,9 +23,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
+import bench_extract_rds
 import bench_page
 import duckdb
 import httpx
@@ -59,18 +59,6 @@ ORDERS_GOAL, SANDBOX_FACTOR, LOAD_GOAL = 5_000.0, 3.0, 6.0
 LOADED_ORDERS, LOADED_LINES, LOADED_HOUSEHOLDS = 200_000, 4, 200
 ACCESS = {"KEY": "bench", "SECRET": "bench-secret", "SESSION": "bench-session"}
 PATHS = {"taobao_top": "/router/rest", "jd_jos": "/routerjson", "pdd_open": "/api/router"}
-
-
-def rds_bench() -> ModuleType:
-    """The script that measures the push database."""
-    path = Path(__file__).with_name("bench_extract_rds.py")
-    spec = importlib.util.spec_from_file_location("bench_extract_rds", path)
-    if spec is None or spec.loader is None:
-        raise SystemExit(f"bench-extract: {path} cannot be loaded")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 # --- the list endpoints --------------------------------------------------------------------------
@@ -132,7 +120,7 @@ def connection_of(source: str, url: str) -> Credentials:
     if source == "shopify_admin":
         extra["shop_domain"] = "bench.myshopify.com"
     if source == "doudian_open":
-        extra["refresh_token"] = "unused"  # noqa: S105 - nothing is refreshed here
+        extra["refresh_token"] = ACCESS["SESSION"]  # nothing is renewed here
     return Credentials(
         "bench", f"{url}{PATHS.get(source, '')}", ACCESS["KEY"], ACCESS["SECRET"], extra
     )
@@ -161,11 +149,10 @@ def land_lists(source: str, url: str, folder: Path) -> dict[str, float]:
             return result
 
         land(LAST)  # warms both sides up
-        httpx.Client.send = noted  # type: ignore[method-assign] # every request is noted
-        began, cpu = time.perf_counter(), time.process_time()
-        result = land(FIRST)
-        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-        httpx.Client.send = send  # type: ignore[method-assign] # as it was
+        with patch.object(httpx.Client, "send", noted):
+            began, cpu = time.perf_counter(), time.process_time()
+            result = land(FIRST)
+            seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     return {
         "orders": sum(batch.record_count for batch in result),
         "quarantined": sum(batch.quarantined_count for batch in result),
@@ -219,9 +206,10 @@ def _child(*arguments: str) -> dict[str, float]:
 
 def write_batch(folder: Path, orders: int) -> int:
     """Land ``orders`` orders of about 2 KB into one batch; bytes of its JSON."""
-    bench = rds_bench()
     # Few trades, copied side by side under new ids: making them costs more than loading them.
-    book = bench.cut_orders(OrderBook.sample(households=LOADED_HOUSEHOLDS), LOADED_LINES)
+    book = bench_extract_rds.cut_orders(
+        OrderBook.sample(households=LOADED_HOUSEHOLDS), LOADED_LINES
+    )
     model = payload_model("taobao_rds", "orders")
     settings = Settings(data_dir=folder)
     place = Place("taobao_rds", "demo", "taobao", "bench", "orders", LAST)
@@ -230,7 +218,7 @@ def write_batch(folder: Path, orders: int) -> int:
     pushed = "2017-10-02 00:00:00"
 
     def records() -> Iterator[RawRecord]:
-        for number, row in enumerate(bench.rows_of(book, orders)):
+        for number, row in enumerate(bench_extract_rds.rows_of(book, orders)):
             if number == orders:
                 return
             yield raw_record(STREAMS["orders"], PushedRow(str(row[0]), pushed, row[8].encode()))
@@ -385,11 +373,10 @@ def main() -> int:
 
 
 def _pushed(options: argparse.Namespace) -> list[dict[str, float]]:
-    bench = rds_bench()
     database = PushDatabase("regulars_bench_extract", options.host, 3306, "root", "")
-    bench.fill(database, options.rows, 2)
+    bench_extract_rds.fill(database, options.rows, 2)
     try:
-        found = [bench.measure(database) for _ in range(options.rounds)]
+        found = [bench_extract_rds.measure(database) for _ in range(options.rounds)]
     finally:
         database.drop()
     for one in found:

@@ -33,7 +33,7 @@ from regulars.sources import payload_model, raw_links
 from regulars.sources.payloads import Refers, names_buyer
 from regulars.vault import Vault
 from regulars.vault.contacts import contacts_in
-from regulars.vault.keys import TOKEN_PREFIX
+from regulars.vault.keys import REFERENCE_PREFIX
 
 _TEXT_FILES = (".csv",)
 _SEARCHABLE = ("utf-8", "gb18030")
@@ -164,7 +164,9 @@ def _contacts(record: Mapping[str, Any]) -> Iterator[str]:
             for one in value:
                 if isinstance(one, dict):
                     yield from _contacts(one)
-        elif name.endswith("_ref") and isinstance(value, str) and value.startswith(TOKEN_PREFIX):
+        elif (
+            name.endswith("_ref") and isinstance(value, str) and value.startswith(REFERENCE_PREFIX)
+        ):
             hashed = record.get(f"{name.removesuffix('_ref')}_hash")
             if isinstance(hashed, str):
                 yield hashed

@@ -29,6 +29,7 @@ from regulars.landing.contacts import (
 )
 from regulars.records import RawRecord
 from regulars.sources.payloads import Check, Checked, PayloadModel
+from regulars.sources.quick import quick_check
 from regulars.vault import ContactKind, ContactRef, Vault
 
 # Few stay in the processor's cache, which saves a sixth of the time; but each part with contacts in
@@ -201,8 +202,8 @@ def _checked(model: PayloadModel, vault: Vault, part: list[tuple[int, RawRecord]
     Raises:
         TypeError, UnicodeEncodeError: one of them holds text that is not Unicode.
     """
-    done = _CheckedLines()
-    checked = [model.check(record.payload) for _, record in part]
+    done, check = _CheckedLines(), quick_check(model)
+    checked = [check(record.payload) for _, record in part]
     refs = {
         name: tokenise_plain(
             vault, kind, {one.values[name] for one in checked if name in one.values}

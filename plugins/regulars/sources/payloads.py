@@ -77,13 +77,17 @@ _LONGEST_NAME = 4
 """Characters of the longest usual Chinese name."""
 # Statuses, amounts, titles and days come again and again: looking one up costs a tenth of checking
 # it. Ids and instants hardly ever do.
-_REMEMBERED = 16_384
-_REMEMBERED_LENGTH = 64
+REMEMBERED = 16_384
+"""Texts of one field that are remembered."""
+REMEMBERED_LENGTH = 64
+"""Characters of the longest text that is remembered."""
 _UNIQUE: frozenset[Kind] = frozenset({"id", "timestamp", "records"})
 
 _AMOUNT = re.compile(r"-?\d{1,16}(?:\.\d{1,2})?")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+MOST_DIGITS = 10**18
+"""A whole number reaches neither this nor its opposite."""
 _INTEGER = re.compile(r"-?\d{1,18}")
 _PLAIN_ID = re.compile(rf"[0-9A-Za-z_\-]{{1,{_ID_LENGTH}}}")
 _SCIENTIFIC = re.compile(r"-?\d(?:\.\d+)?[eE]\+\d+")
@@ -198,7 +202,7 @@ class PayloadModel:
         self.key = tuple(key)
         """Fields that all versions of one record share; old versions leave raw, where it is set."""
         self.modified = modified
-        self._checks: dict[str, Check] = {item.name: compile_check(item) for item in self.fields}
+        self.checks: dict[str, Check] = {item.name: compile_check(item) for item in self.fields}
         self._plain = {
             f.name: _PLAIN_OPAQUE if f.is_opaque else _PLAIN[f.kind]
             for f in self.fields
@@ -207,7 +211,7 @@ class PayloadModel:
         self._members = {
             f.name: frozenset(member.name for member in f.members) for f in self.fields if f.members
         }
-        self._steps = tuple(_step(f, self._checks[f.name]) for f in self.fields)
+        self._steps = tuple(_step(f, self.checks[f.name]) for f in self.fields)
         self.reserved = frozenset(self.raw_columns()) - self.names
 
     def __repr__(self) -> str:
@@ -215,7 +219,7 @@ class PayloadModel:
 
     def check_of(self, name: str) -> Check | None:
         """The compiled check of a field, or None when the model does not know it."""
-        return self._checks.get(name)
+        return self.checks.get(name)
 
     def plain_pattern(self, name: str) -> str | None:
         """A pattern (RE2) of values that pass the field's check unchanged and need no escaping.
@@ -246,11 +250,18 @@ class PayloadModel:
                 values[name] = value
             elif required:
                 result.reasons.append(f"{name}: {MISSING}")
-        for name, members in self._members.items():
-            result.unknown_nested.extend(_unknown_members(name, members, values.get(name, ())))
+        for name in self._members:
+            self.note_unknown_members(name, result)
         if not self.names.issuperset(record):
-            result.unknown.update({name: record[name] for name in record.keys() - self.names})
+            result.unknown.update(
+                {name: value for name, value in record.items() if name not in self.names}
+            )
         return result
+
+    def note_unknown_members(self, name: str, result: Checked) -> None:
+        """Note the members in a checked record's list ``name`` that the model does not know."""
+        found = result.values.get(name, ())
+        result.unknown_nested.extend(_unknown_members(name, self._members[name], found))
 
     def raw_columns(self) -> dict[str, str]:
         """DuckDB type of each payload column of the raw table, in order."""
@@ -296,8 +307,8 @@ def _checked(value: Any, check: Check, known: Known) -> Any:
     """What the check says, remembered for short texts."""
     text = check(value)
     # A number would find what was remembered of an equal one of another type.
-    if type(value) is str and type(text) is str and len(value) <= _REMEMBERED_LENGTH:
-        if len(known) >= _REMEMBERED:
+    if type(value) is str and type(text) is str and len(value) <= REMEMBERED_LENGTH:
+        if len(known) >= REMEMBERED:
             known.clear()
         known[value] = text
     return text
@@ -479,7 +490,7 @@ def _decimal(value: object) -> str | None:
 def _integer(value: object) -> str | None:
     if type(value) is str and _INTEGER.fullmatch(value) and value.isascii():
         return value
-    if type(value) is int and abs(value) < 10**18:
+    if type(value) is int and abs(value) < MOST_DIGITS:
         return str(value)
     text = _plain_number(value)
     if text is None:

@@ -20,7 +20,8 @@ from regulars.credentials import Credentials
 from regulars.errors import VaultKeyError
 
 KEY_BYTES = 32
-TOKEN_PREFIX = "ct_"  # noqa: S105 - what every contact's reference begins with, no secret
+REFERENCE_PREFIX = "ct_"
+"""What every contact's reference begins with."""
 _NONCE = 12
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -44,7 +45,7 @@ class VaultKeys:
     def token(self, kind: str, normal: str) -> str:
         """Reference of a contact: the same value has the same token as long as the key lives."""
         digest = hmac.digest(self.tokens, f"{kind}|{normal}".encode(), "sha256")
-        return TOKEN_PREFIX + digest.hex()[:32]
+        return REFERENCE_PREFIX + digest.hex()[:32]
 
     def seal_reference(self, use: str, data: bytes) -> str:
         """An opaque text (letters, digits, ``-_``) for ``data``: equal data, equal texts.

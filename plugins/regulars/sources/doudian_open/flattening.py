@@ -6,12 +6,18 @@ of a top-up) leave here. So do documented members nobody needs, texts that repea
 platform adds beyond its documentation stays and is counted as unknown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 Record = dict[str, Any]
+Dropped = Callable[[tuple[str, ...]], tuple[str, ...]]
+"""Told the names of a record, which of them do not stay."""
 
 _DEEPEST = 12
+_PARTS = (dict, list)
+_LAYOUTS = 1_000
+"""Layouts that are remembered: names that nobody knows must not fill the memory."""
 
 _PERSONAL = frozenset(
     {
@@ -63,9 +69,33 @@ _UNUSED_OF_RELATED = frozenset(
 )
 
 
+def _dropped(unused: frozenset[str]) -> Dropped:
+    # Records of one kind come in few layouts: what leaves is worked out once for each.
+    @lru_cache(_LAYOUTS)
+    def dropped(names: tuple[str, ...]) -> tuple[str, ...]:
+        gone = unused | _PERSONAL | {f"{name}_desc" for name in names}
+        return tuple(name for name in names if name in gone or name.startswith("encrypt_"))
+
+    return dropped
+
+
+_NOTHING = _dropped(frozenset())
+_LISTS_OF_ORDER = {
+    "logistics_info": _dropped(_UNUSED_OF_PARCEL),
+    "shop_order_tag_ui": _dropped(_UNUSED_OF_TAG),
+    "user_tag_ui": _dropped(_UNUSED_OF_TAG),
+    "order_phase_list": _NOTHING,
+    "sku_order_list": _dropped(_UNUSED_OF_LINE),
+}
+_OF_ORDER = _dropped(_UNUSED_OF_ORDER)
+_OF_AFTERSALE = _dropped(_UNUSED_OF_AFTERSALE)
+_OF_RELATED = _dropped(_UNUSED_OF_RELATED)
+
+
 def order_record(native: Record) -> Record:
-    """One order of ``order.searchList`` as its payload model knows it."""
-    order = _kept(native, _UNUSED_OF_ORDER)
+    """One order of ``order.searchList`` as its payload model knows it; ``native`` is used up."""
+    lists = {name: native.pop(name, None) for name in _LISTS_OF_ORDER}
+    order = _kept(native, _OF_ORDER)
     for name in ("post_addr", "mask_post_addr"):
         address = order.pop(name, None)
         if isinstance(address, dict):
@@ -76,27 +106,21 @@ def order_record(native: Record) -> Record:
     income = order.pop("actual_receive_amount_info", None)
     if isinstance(income, dict):
         order["actual_receive_amount"] = income.get("actual_receive_amount")
-    order["logistics_info"] = _each(order, "logistics_info", _UNUSED_OF_PARCEL)
-    for name in ("shop_order_tag_ui", "user_tag_ui"):
-        order[name] = _each(order, name, _UNUSED_OF_TAG)
-    order["order_phase_list"] = _each(order, "order_phase_list", frozenset())
-    lines = _each(order, "sku_order_list", _UNUSED_OF_LINE)
-    if isinstance(lines, list):
-        lines = [_line(one) if isinstance(one, dict) else one for one in lines]
-    order["sku_order_list"] = lines
+    for name, dropped in _LISTS_OF_ORDER.items():
+        order[name] = _each(lists[name], dropped, _line if name == "sku_order_list" else _as_is)
     return order
 
 
 def aftersale_record(native: Record) -> Record:
-    """One item of ``afterSale.List`` as its payload model knows it."""
+    """One item of ``afterSale.List`` as its payload model knows it; ``native`` is used up."""
     info, order, texts = (_object(native.get(name)) for name in _PARTS_OF_ITEM)
-    record = _kept(info, _UNUSED_OF_AFTERSALE)
+    record = _kept(info, _OF_AFTERSALE)
     record["shop_order_id"] = order.get("shop_order_id")
-    record["related_order_info"] = _each(order, "related_order_info", _UNUSED_OF_RELATED)
+    record["related_order_info"] = _each(order.get("related_order_info"), _OF_RELATED)
     record["reason_text"] = texts.get("reason_text")
     beside = {name: value for name, value in native.items() if name not in _KNOWN_OF_ITEM}
     beside |= {f"order_{name}": order[name] for name in order.keys() - _KNOWN_OF_ORDER_INFO}
-    return {**_kept(beside, ()), **record}
+    return {**_kept(beside, _NOTHING), **record}
 
 
 def _object(value: Any) -> Record:
@@ -128,22 +152,32 @@ def _name(place: Any) -> Any:
     return place.get("name") if isinstance(place, dict) else place
 
 
-def _each(record: Record, name: str, unused: frozenset[str]) -> Any:
-    """A list of the record, each of its objects without what is unused; anything else as it is."""
-    found = record.get(name)
+def _as_is(record: Record) -> Record:
+    return record
+
+
+def _each(
+    found: Any,
+    dropped: Dropped,
+    changed: Callable[[Record], Record] = _as_is,
+) -> Any:
+    """A list, each of its objects without what is dropped; anything else without ciphertext."""
     if not isinstance(found, list):
-        return found
-    return [_kept(one, unused) if isinstance(one, dict) else one for one in found] or None
+        return _without_ciphertext(found, 1)
+    return [
+        changed(_kept(one, dropped)) if isinstance(one, dict) else _without_ciphertext(one, 1)
+        for one in found
+    ] or None
 
 
-def _kept(record: Record, unused: Iterable[str]) -> Record:
-    dropped = {name for name in record if name.endswith("_desc") and name[:-5] in record}
-    dropped.update(unused)
-    return {
-        name: _without_ciphertext(value, 1)
-        for name, value in record.items()
-        if name not in dropped and name not in _PERSONAL and not name.startswith("encrypt_")
-    }
+def _kept(record: Record, dropped: Dropped) -> Record:
+    """The record itself, without what is dropped."""
+    for name in dropped(tuple(record)):
+        del record[name]
+    for name, value in record.items():
+        if type(value) in _PARTS:
+            record[name] = _without_ciphertext(value, 1)
+    return record
 
 
 def _without_ciphertext(value: Any, depth: int) -> Any:
@@ -151,7 +185,7 @@ def _without_ciphertext(value: Any, depth: int) -> Any:
         return None
     if isinstance(value, dict):
         return {
-            name: _without_ciphertext(item, depth + 1)
+            name: _without_ciphertext(item, depth + 1) if type(item) in _PARTS else item
             for name, item in value.items()
             if name not in _PERSONAL and not name.startswith("encrypt_")
         }

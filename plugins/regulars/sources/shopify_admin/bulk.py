@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+import msgspec
 
 from regulars.errors import AuthenticationFailed, SchemaChanged, SourceUnavailable
 from regulars.sources.calling import Repeat, parsed, repeat_unless_answered, transport_faults
@@ -42,6 +43,18 @@ _BUSY = frozenset({"OPERATION_IN_PROGRESS", "LIMIT_REACHED"})
 
 
 _FOREVER = 2**40
+_ROWS_AT_ONCE = 1_000
+
+
+class _Line(msgspec.Struct, gc=False):
+    """What a line says of its place; the rest of it is read when its order is."""
+
+    id: str
+    parent: str | None = msgspec.field(name="__parentId", default=None)
+    updated: str | None = msgspec.field(name="updatedAt", default=None)
+
+
+_PLACE = msgspec.json.Decoder(_Line)
 
 
 class _Expired(Exception):
@@ -162,6 +175,20 @@ def _lines(answer: httpx.Response) -> Iterator[bytes]:
         yield rest
 
 
+def _placed(line: bytes) -> _Line:
+    """What a line says of its place.
+
+    Raises:
+        ValueError, AttributeError, KeyError: it is not a complete object.
+    """
+    try:
+        line.decode()  # what is skipped is not looked at
+        return _PLACE.decode(line)
+    except ValueError:
+        value = parsed(line)
+        return _Line(value["id"], value.get("__parentId"), value.get("updatedAt"))
+
+
 def _seconds(text: Any) -> int:
     try:
         return int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
@@ -196,6 +223,7 @@ class BulkFile:
             "create index by_id on objects (id) where parent = '';"
         )
         self._place = 0
+        self._waiting: list[tuple[int, str, str, int | None, bytes]] = []
         return self
 
     def __exit__(
@@ -209,6 +237,7 @@ class BulkFile:
 
     def clear(self) -> None:
         """Forget every object."""
+        self._waiting.clear()
         self._database.execute("delete from objects")
 
     def add(self, line: bytes) -> int:
@@ -218,19 +247,26 @@ class BulkFile:
             Repeat: the line is not complete.
         """
         try:
-            value = parsed(line)
-            parent, gid = value.get("__parentId"), value["id"]
+            place = _placed(line)
         except (ValueError, AttributeError, KeyError):
             raise Repeat("a line of the bulk operation's file is not a complete object") from None
-        updated = None if parent else _seconds(value.get("updatedAt"))
+        parent = place.parent or ""
+        updated = None if parent else _seconds(place.updated)
         # A number is never used twice under one key.
         self._place += 1
         body = self._cipher.seal(self._place, line)
-        row = (self._place, parent or "", gid, updated, body)
-        self._database.execute("insert into objects values (?, ?, ?, ?, ?)", row)
-        return int(parent is None)
+        self._waiting.append((self._place, parent, place.id, updated, body))
+        if len(self._waiting) >= _ROWS_AT_ONCE:
+            self._put_down()
+        return int(place.parent is None)
+
+    def _put_down(self) -> None:
+        if self._waiting:
+            self._database.executemany("insert into objects values (?, ?, ?, ?, ?)", self._waiting)
+            self._waiting.clear()
 
     def __contains__(self, gid: object) -> bool:
+        self._put_down()
         found = "select 1 from objects where id = ? and parent = ''"
         return self._database.execute(found, (gid,)).fetchone() is not None
 
@@ -241,6 +277,7 @@ class BulkFile:
             start: aware.
             end: aware; None for no end.
         """
+        self._put_down()
         found = (
             "select place, id, body from objects where parent = '' and updated >= ?"
             " and updated < ? order by updated, place"

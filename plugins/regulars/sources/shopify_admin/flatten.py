@@ -9,10 +9,18 @@ as ``..._presentment`` where it was asked for, and is never added to the other. 
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
+from sys import intern
 from typing import Any
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_LAYOUTS = 1_000
+"""Layouts that are remembered: names that nobody knows must not fill the memory."""
+_LISTS_OF_REFUND = ("refundLineItems", "transactions")
+# What stands elsewhere than in the record itself.
+_BESIDE_ORDER = frozenset({"id", "lineItems"})
+_BESIDE_LINE = frozenset({"discountAllocations"})
+_BESIDE_REFUND = frozenset({"id", *_LISTS_OF_REFUND})
 _GID = re.compile(r"gid://shopify/\w+/(\d+)(?:\?.*)?")
 
 
@@ -32,12 +40,8 @@ def flat_order(node: Mapping[str, Any]) -> dict[str, Any]:
     """One order with its lines; what discounts gave to the lines is a list of its own."""
     currency = node.get("currencyCode")
     lines = _nodes(node, "lineItems")
-    rest = {name: value for name, value in node.items() if name not in ("id", "lineItems")}
-    record = _flat(rest, currency)
-    record["line_items"] = [
-        _flat({k: v for k, v in line.items() if k != "discountAllocations"}, currency)
-        for line in lines
-    ]
+    record = _flat(node, currency, _BESIDE_ORDER)
+    record["line_items"] = [_flat(line, currency, _BESIDE_LINE) for line in lines]
     record["discount_allocations"] = [
         {"line_item_id": number_of(str(line.get("id"))), **_flat(allocation, currency)}
         for line in lines
@@ -49,10 +53,8 @@ def flat_order(node: Mapping[str, Any]) -> dict[str, Any]:
 def flat_refund(node: Mapping[str, Any]) -> dict[str, Any]:
     """One refund with its lines and transactions."""
     currency = (node.get("order") or {}).get("currencyCode")
-    nested = ("refundLineItems", "transactions")
-    rest = {name: value for name, value in node.items() if name not in ("id", *nested)}
-    record = _flat(rest, currency)
-    for name in nested:
+    record = _flat(node, currency, _BESIDE_REFUND)
+    for name in _LISTS_OF_REFUND:
         record[snake(name)] = [_flat(one, currency) for one in _nodes(node, name)]
     return record
 
@@ -62,18 +64,41 @@ def _nodes(node: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return nodes
 
 
-def _flat(node: Mapping[str, Any], currency: Any) -> dict[str, Any]:
+@lru_cache(_LAYOUTS)
+def _names(
+    prefix: str, natives: tuple[str, ...], beside: frozenset[str]
+) -> tuple[tuple[str, str], ...]:
+    """Native and flat names of an object's members, worked out once per layout."""
+    return tuple(
+        (native, intern(f"{prefix}{snake(native)}")) for native in natives if native not in beside
+    )
+
+
+def _flat(
+    node: Mapping[str, Any], currency: Any, beside: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     record: dict[str, Any] = {}
-    for native, value in node.items():
-        name = snake(native)
+    _fill(record, node, currency, "", beside)
+    return record
+
+
+def _fill(
+    record: dict[str, Any],
+    node: Mapping[str, Any],
+    currency: Any,
+    prefix: str,
+    beside: frozenset[str] = frozenset(),
+) -> None:
+    """Put a node's members, those beside it left out, into ``record``."""
+    for native, name in _names(prefix, tuple(node), beside):
+        value = node[native]
         if value is None:
             continue
         if isinstance(value, dict):
             if "shopMoney" in value:
                 record.update(_money(name, value, currency))
             else:
-                for inner, one in _flat(value, currency).items():
-                    record[f"{name}_{inner}"] = one
+                _fill(record, value, currency, f"{name}_")
         elif isinstance(value, list):
             record[name] = (
                 [_flat(one, currency) for one in value]
@@ -82,7 +107,6 @@ def _flat(node: Mapping[str, Any], currency: Any) -> dict[str, Any]:
             )
         else:
             record[name] = number_of(value) if native == "id" else value
-    return record
 
 
 def _money(name: str, bag: Mapping[str, Any], currency: Any) -> dict[str, Any]:
