@@ -8,13 +8,12 @@ from rich.table import Table
 
 from regulars.clock import clock_for
 from regulars.loyalty import load_loyalty
-from regulars.loyalty.redeeming import find_account, redeem, rule_in_force
+from regulars.loyalty.redeeming import find_account, redeem, rule_in_force, was_honoured
 from regulars.loyalty.simulation import Simulation, lint, read_lint_limits, simulate
 from regulars.loyalty.tiers import TierProgram, load_tier_programs, read_tier_program
 from regulars.settings import Settings
 from regulars.shops import ShopsFile, load_shops
 from regulars.state import StateStore
-from regulars.warehouse.read import query_published
 
 
 def print_simulation(settings: Settings, file: Path, console: Console) -> None:
@@ -70,14 +69,19 @@ def redeem_gift(settings: Settings, shop: str, buyer_id: str, gift: str, request
         WarehouseError: nothing is published.
     """
     shops = load_shops(settings.shops_path)
-    account = find_account(settings, shops, shop, buyer_id)
+    found = shops.shop(shop)
+    state = StateStore(settings.resolved_state_url)
+    if was_honoured(state, found, buyer_id, gift, request_id):
+        return f"{gift}: this request was honoured before"
     now = clock_for(settings.clock_url).now()
-    today = now.astimezone(shops.shop(shop).tzinfo).date()
+    today = now.astimezone(found.tzinfo).date()
+    account = find_account(settings, shops, shop, buyer_id, now)
     rule = rule_in_force(load_loyalty(settings.config_dir, shops).rules, account.brand, today)
-    _, [(as_of_date,)] = query_published(settings, "select as_of_date from mart_publication")
-    since = max(one.day_end(as_of_date) for one in shops.shops if one.brand == account.brand)
+    since = max(
+        one.day_end(account.as_of_date) for one in shops.shops if one.brand == account.brand
+    )
     is_new = redeem(
-        StateStore(settings.resolved_state_url),
+        state,
         account,
         rule,
         gift,
