@@ -10,6 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from regulars.cli import app
+from regulars.keys import shop_key
 from regulars.settings import PROJECT_ROOT, Settings
 from tests.loyalty.files import POINTS, PROGRAM
 
@@ -21,7 +22,9 @@ TABLES = """
         customer_key uuid, brand varchar, platform varchar, shop varchar, buyer_id varchar
     );
     create table mart_member_tiers (member_key uuid, tier_level integer);
-    create table mart_member_points (member_key uuid, point_balance bigint);
+    create table fct_point_lots (
+        member_key uuid, closes_at timestamp, remaining_count bigint, debt_count bigint
+    );
     create table fct_orders (
         customer_key uuid, brand varchar, platform varchar, shop varchar, currency varchar,
         is_valid_order boolean, paid_date date, finished_at timestamp, net_amount decimal(18, 2)
@@ -48,16 +51,17 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with duckdb.connect(str(folder / "current.duckdb")) as connection:
         connection.execute(TABLES)
         for number in range(1, 11):
-            customer, member = UUID(int=100 + number), UUID(int=number)
+            buyer, member = f"o'buyer{number}", UUID(int=number)
+            customer = shop_key("demo", "taobao", "demo_grocer", buyer)
             connection.execute("insert into dim_members values (?, 'demo', true)", [member])
             connection.execute(
                 "insert into dim_member_identities values (?, ?)", [customer, member]
             )
             connection.execute(
                 "insert into dim_customers values (?, 'demo', 'taobao', 'demo_grocer', ?)",
-                [customer, f"o'buyer{number}"],
+                [customer, buyer],
             )
-            connection.execute("insert into mart_member_points values (?, 1100)", [member])
+            connection.execute("insert into fct_point_lots values (?, null, 1100, 0)", [member])
             connection.execute(
                 "insert into fct_orders values "
                 "(?, 'demo', 'taobao', 'demo_grocer', 'CNY', true, '2018-06-01', null, ?)",
@@ -129,6 +133,14 @@ def test_a_gift_is_taken_once_for_a_request_and_as_long_as_points_last(world: Pa
     assert unknown.exit_code == 1
     assert "the catalogue has no gift 'hat'" in unknown.output
     state = Settings(data_dir=world / "data").resolved_state_url.removeprefix("sqlite:///")
+    # What was given stays given: the gift is not in the catalogue any more, nothing is published.
+    rule = world / "config" / "points" / "base.yml"
+    rule.write_text(POINTS.replace("gift: bag", "gift: box"), encoding="utf-8")
+    assert redeem("bag", "r1", "o'buyer1").exit_code == 1, "it was somebody else's request"
+    (Settings(data_dir=world / "data").published_dir / "current.duckdb").unlink()
+    retried = redeem("bag", "r1")
+    assert (retried.exit_code, retried.output.strip()) == (0, again.output.strip())
+    assert redeem("box", "r1").exit_code == 1, "it was another gift"
     with sqlite3.connect(state) as connection:
         taken = connection.execute("select redemption_id, gift from point_redemptions").fetchall()
     assert sorted(taken) == [("r1", "bag"), ("r2", "bag")]

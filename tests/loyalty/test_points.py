@@ -1,19 +1,24 @@
 """Rules of points, the catalogue, and the outlet at which a member takes a gift."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
+import yaml
 
 from regulars.errors import ConfigError, StateError
-from regulars.loyalty import load_point_rules
+from regulars.keys import shop_key
+from regulars.loyalty import load_point_rules, redeeming, telling
 from regulars.loyalty.points import PointRule
 from regulars.loyalty.redeeming import Account, find_account, redeem, rule_in_force
 from regulars.settings import Settings
-from regulars.state import StateStore
+from regulars.state import PointRedemption, StateStore
+from regulars.warehouse.read import query_published
 from tests.loyalty.files import POINTS
 from tests.loyalty.test_simulation import SHOPS
 
@@ -78,7 +83,7 @@ def state(tmp_path: Path) -> StateStore:
 def take(state: StateStore, rules: tuple[PointRule, ...], gift: str, **changes) -> bool:
     told = {"balance": 900, "level": 2, "day": DAY, **changes}
     account = Account(
-        "demo", MEMBER, UUID(int=101), (UUID(int=101),), told["balance"], told["level"]
+        "demo", MEMBER, UUID(int=101), (UUID(int=101),), told["balance"], told["level"], DAY
     )
     return redeem(
         state, account, rules[0], gift,
@@ -106,29 +111,102 @@ def test_a_gift_is_taken_to_the_last_point_and_day(state: StateStore, tmp_path: 
     assert (kept.point_count, kept.rule, kept.member_key) == (900, "base", MEMBER)
 
 
-def test_an_account_is_found_by_the_buyer_at_the_shop(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path)
+def test_what_the_shops_own_ledger_takes_is_not_taken_here(
+    state: StateStore, tmp_path: Path
+) -> None:
+    rules = write(tmp_path, POINTS.replace("earns: by_orders", "earns: delivered"))
+    with pytest.raises(ConfigError, match="own ledger"):
+        take(state, rules, "bag")
+    assert state.redemptions.find("bag") is None
+
+
+ASKING, OTHER = shop_key("demo", "taobao", "grocer", "O'Neil"), UUID(int=1)
+LAPSES = datetime(2018, 7, 1, 16, tzinfo=UTC)
+"""The end of the day after the publication, in Shanghai."""
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Settings:
+    """As of 2018-06-30: 570 points, 40 of which lapse a day later, and 30 owed; two zones."""
+    zones = {"grocer": "Asia/Shanghai", "baker": "America/Los_Angeles"}
+    [shop] = SHOPS.model_dump(mode="json")["shops"]
+    listed = {
+        "brands": SHOPS.model_dump(mode="json")["brands"],
+        "shops": [{**shop, "shop": name, "zone": zone} for name, zone in zones.items()],
+    }
+    write(tmp_path)
+    (tmp_path / "shops.yml").write_text(yaml.safe_dump(listed), encoding="utf-8")
+    settings = Settings(data_dir=tmp_path, config_dir=tmp_path, state_url="", clock_url="")
     settings.published_dir.mkdir(parents=True)
     with duckdb.connect(str(settings.published_dir / "current.duckdb")) as connection:
         connection.execute(
-            """
+            f"""
+            create table mart_publication as select date '2018-06-30' as as_of_date;
             create table dim_customers as
-            select uuid '00000000-0000-0000-0000-000000000065' as customer_key,
+            select uuid '{ASKING}' as customer_key,
                 'taobao' as platform, 'grocer' as shop, 'O''Neil' as buyer_id;
             create table dim_member_identities as
+            select * from (values (uuid '{ASKING}', uuid '{MEMBER}'), ('{OTHER}', '{MEMBER}'))
+                as rows (customer_key, member_key);
+            create table fct_point_lots as
             select * from (values
-                (uuid '00000000-0000-0000-0000-000000000065',
-                 uuid '00000000-0000-0000-0000-000000000001'),
-                (uuid '00000000-0000-0000-0000-000000000066',
-                 uuid '00000000-0000-0000-0000-000000000001')
-            ) as rows (customer_key, member_key);
-            create table mart_member_points as
-            select uuid '00000000-0000-0000-0000-000000000001' as member_key, 70 as point_balance;
+                (uuid '{MEMBER}', timestamp '2018-07-01 16:00:00', 40, 0),
+                ('{MEMBER}', '2018-06-30 16:00:00', 7, 0),
+                ('{MEMBER}', '2019-07-01 16:00:00', 500, 0),
+                ('{MEMBER}', null, 30, 0),
+                ('{MEMBER}', null, 0, 30),
+                ('{UUID(int=2)}', null, 999, 0)
+            ) as rows (member_key, closes_at, remaining_count, debt_count);
             create table mart_member_tiers (member_key uuid, tier_level integer);
             """
         )
-    found = find_account(settings, SHOPS, "grocer", "O'Neil")
-    assert found == Account("demo", MEMBER, UUID(int=101), (UUID(int=101), UUID(int=102)), 70, 0)
+    return settings
+
+
+def test_an_account_is_found_by_the_buyer_at_the_shop(published: Settings) -> None:
+    def account(now: datetime) -> Account:
+        return find_account(published, SHOPS, "grocer", "O'Neil", now)
+
+    keys = (OTHER, ASKING)
+    before = account(LAPSES - timedelta(seconds=1))
+    assert before == Account("demo", MEMBER, ASKING, keys, 540, 0, date(2018, 6, 30))
+    # What has lapsed since the publication buys nothing, in whatever zone the instant is told.
+    assert account(LAPSES.astimezone(ZoneInfo("Asia/Tokyo"))).balance == 500
     with pytest.raises(StateError, match="no such buyer") as caught:
-        find_account(settings, SHOPS, "grocer", "nobody-4711")
+        find_account(published, SHOPS, "grocer", "nobody-4711", LAPSES)
     assert "4711" not in str(caught.value)
+
+
+def test_what_was_taken_since_the_brands_day_ended_is_taken_off(
+    published: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The day of the brand ends with its western shop's.
+    ended = datetime(2018, 7, 1, 7, tzinfo=UTC)
+    state = StateStore(published.resolved_state_url)
+    for number, at in enumerate((ended - timedelta(seconds=1), ended)):
+        told = PointRedemption(
+            f"r{number}", "demo", MEMBER, OTHER, "pen", 40, "base", at, "test",
+        )  # fmt: skip
+        terms = {"customer_keys": [], "available": 40, "stock": None, "since": at}
+        assert state.redemptions.redeem(told, **terms)
+    asked = []
+    monkeypatch.setattr(
+        redeeming,
+        "query_published",
+        lambda *given: asked.append(given) or query_published(*given),
+    )
+    for now, request, taken in (
+        (LAPSES, "late", "460 are available"),
+        (LAPSES - timedelta(seconds=1), "in time", "bag: taken"),
+        (LAPSES - timedelta(seconds=1), "again", "0 are available"),
+    ):
+        monkeypatch.setattr(
+            telling, "clock_for", lambda _, now=now: SimpleNamespace(now=lambda: now)
+        )
+        try:
+            told = telling.redeem_gift(published, "grocer", "O'Neil", "bag", request)
+        except StateError as error:
+            told = error.what
+        assert told.endswith(taken)
+    # The pointer may move between two reads: balance and date come out of one.
+    assert len(asked) == 3

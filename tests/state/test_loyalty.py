@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from regulars.errors import StateError
-from regulars.state import StateStore
+from regulars.state import ErasedKeys, StateStore
 from regulars.state.database import Database
 from tests.state.processes import race
 from tests.state.rows import DAY, PLANNED, grant, redemption
@@ -99,6 +99,20 @@ def test_the_last_gift_is_taken_once(state: StateStore, state_url: str) -> None:
 
     found = race(*[lambda number=number: take(number) for number in range(1, 5)])
     assert sorted(found) == ["all 2 of bag are taken"] * 2 + ["taken"] * 2
+
+
+def test_who_was_erased_takes_nothing_more(state: StateStore) -> None:
+    """Published files still name the person while they are rewritten."""
+    state.erasures.record(
+        ErasedKeys(customers=frozenset({UUID(int=2 + 10**6)})),
+        route="buyer_id", request="ticket 1", requested_by="somebody", now=PLANNED,
+    )  # fmt: skip
+    terms = {"available": 50, "stock": None, "since": PLANNED}
+    for wanted, keys in ((redemption(2), []), (redemption(1), [*OWN, UUID(int=2 + 10**6)])):
+        with pytest.raises(StateError, match="no such buyer"):
+            state.redemptions.redeem(wanted, customer_keys=keys, **terms)
+        assert state.redemptions.find(wanted.redemption_id) is None
+    assert state.redemptions.redeem(redemption(1), customer_keys=OWN, **terms)
 
 
 def test_what_is_recorded_keeps_its_validity(state: StateStore) -> None:

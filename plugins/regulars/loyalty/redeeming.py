@@ -1,31 +1,34 @@
 """Gifts for points: what the catalogue holds, and the outlet at which a member takes one.
 
-A request is judged by the balance as published less what was redeemed since, and recorded in the
-same transaction; its id makes sure that asking twice takes once. Handing the gift over, and telling
-a platform, is the shop's.
+A request is judged by what stands of the published points at its instant, less what was redeemed
+since, and recorded in the same transaction; its id makes sure that asking twice takes once. Handing
+the gift over, and telling a platform, is the shop's.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from regulars.errors import ConfigError, StateError
+from regulars.keys import shop_key
 from regulars.loyalty.points import Gift, PointRule
 from regulars.settings import Settings
-from regulars.shops import ShopsFile
+from regulars.shops import Shop, ShopsFile
 from regulars.state import PointRedemption, StateStore
 from regulars.warehouse.read import query_published
 
 
 @dataclass(frozen=True)
 class Account:
-    """A member's points as published.
+    """A member's points, all of them out of one publication.
 
     Attributes:
         customer_key: the buyer who asks.
         customer_keys: all customers of the member.
-        balance: points at the end of the published business date.
+        balance: points of the published business date that stand at the instant that was asked
+            for, less what the member owes.
         level: tier level; 0 for none.
+        as_of_date: the published business date.
     """
 
     brand: str
@@ -34,10 +37,20 @@ class Account:
     customer_keys: tuple[UUID, ...]
     balance: int
     level: int
+    as_of_date: date
 
 
-def find_account(settings: Settings, shops: ShopsFile, shop: str, buyer_id: str) -> Account:
+def find_account(
+    settings: Settings, shops: ShopsFile, shop: str, buyer_id: str, now: datetime
+) -> Account:
     """The account of a buyer at a shop.
+
+    Args:
+        settings: where the published marts are.
+        shops: config/shops.yml.
+        shop: code of the shop.
+        buyer_id: the platform's id of the buyer.
+        now: instant (aware) at which points have to stand: some lapse between two publications.
 
     Raises:
         ConfigError: there is no such shop.
@@ -45,19 +58,30 @@ def find_account(settings: Settings, shops: ShopsFile, shop: str, buyer_id: str)
     """
     found = shops.shop(shop)
     buyer = buyer_id.replace("'", "''")
+    instant = now.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
     _, rows = query_published(
         settings,
         f"""
         select
-            own.member_key, own.customer_key,
-            coalesce(points.point_balance, 0), coalesce(tiers.tier_level, 0),
+            own.member_key, own.customer_key, coalesce(tiers.tier_level, 0), run.as_of_date,
+            (
+                select coalesce(sum(
+                    case
+                        when coalesce(lots.closes_at > timestamp '{instant}', true)
+                            then lots.remaining_count
+                        else 0
+                    end
+                    - lots.debt_count
+                ), 0)
+                from fct_point_lots as lots where lots.member_key = own.member_key
+            ),
             (
                 select list(every.customer_key order by every.customer_key)
                 from dim_member_identities as every where every.member_key = own.member_key
             )
         from dim_customers as customers
         inner join dim_member_identities as own on customers.customer_key = own.customer_key
-        left join mart_member_points as points on own.member_key = points.member_key
+        cross join mart_publication as run
         left join mart_member_tiers as tiers on own.member_key = tiers.member_key
         where
             customers.platform = '{found.platform}' and customers.shop = '{found.shop}'
@@ -70,8 +94,27 @@ def find_account(settings: Settings, shops: ShopsFile, shop: str, buyer_id: str)
             where=f"shop {shop}",
             next_step="check the id; whoever is new is published by the next night",
         )
-    member_key, customer_key, balance, level, keys = rows[0]
-    return Account(found.brand, member_key, customer_key, tuple(keys), int(balance), int(level))
+    member_key, customer_key, level, as_of_date, balance, keys = rows[0]
+    return Account(
+        brand=found.brand,
+        member_key=member_key,
+        customer_key=customer_key,
+        customer_keys=tuple(keys),
+        balance=int(balance),
+        level=int(level),
+        as_of_date=as_of_date,
+    )
+
+
+def was_honoured(state: StateStore, shop: Shop, buyer_id: str, gift: str, request_id: str) -> bool:
+    """Whether this buyer got this gift for this request: what was given stays given.
+
+    Asked before anything else: since then the gift may have left the catalogue, the tier may have
+    fallen, and the points are gone.
+    """
+    known = state.redemptions.find(request_id)
+    asking = shop_key(shop.brand, shop.platform, shop.shop, buyer_id)
+    return known is not None and (known.customer_key, known.gift) == (asking, gift)
 
 
 def rule_in_force(rules: tuple[PointRule, ...], brand: str, day: date) -> PointRule:
@@ -114,9 +157,15 @@ def redeem(
         now: the present on the shops' clock (aware).
 
     Raises:
-        ConfigError: the catalogue has no such gift today.
+        ConfigError: the catalogue has no such gift today, or the shop's own ledger takes it.
         StateError: too few points, too low a tier, or none left; nothing was taken.
     """
+    if rule.earns == "delivered":
+        raise ConfigError(
+            f"the shop's own ledger keeps the points of {rule.rule}, and would take them again",
+            where=f"config/points/{rule.rule}.yml",
+            next_step="nothing was taken; book the gift in that ledger, whose file brings it here",
+        )
     gift = _gift_of(rule, gift_code, today)
     if account.level < gift.min_level:
         raise StateError(

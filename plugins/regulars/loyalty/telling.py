@@ -8,32 +8,33 @@ from rich.table import Table
 
 from regulars.clock import clock_for
 from regulars.loyalty import load_loyalty
-from regulars.loyalty.redeeming import find_account, redeem, rule_in_force
+from regulars.loyalty.redeeming import find_account, redeem, rule_in_force, was_honoured
 from regulars.loyalty.simulation import Simulation, lint, read_lint_limits, simulate
 from regulars.loyalty.tiers import TierProgram, load_tier_programs, read_tier_program
 from regulars.settings import Settings
 from regulars.shops import ShopsFile, load_shops
 from regulars.state import StateStore
-from regulars.warehouse.read import query_published
 
 
 def print_simulation(settings: Settings, file: Path, console: Console) -> None:
     """What the program in ``file`` would do to the members as published; nothing is changed.
 
     Raises:
-        ConfigError: the file does not fit; names file and line.
+        ConfigError: the file does not fit, or members have a level that it does not; names file
+            and line.
         WarehouseError: nothing is published.
     """
     shops = load_shops(settings.shops_path)
     program = read_tier_program(file, _currencies(shops))
-    _print(simulate(settings, shops, program, _limits(settings)), program, console)
+    _print(simulate(settings, shops, program, _limits(settings), file=file), program, console)
 
 
 def print_lint(settings: Settings, file: Path | None, console: Console) -> bool:
     """Check one file, or all of config/tiers; False when something is unwise.
 
     Raises:
-        ConfigError: a file breaks a limit of the platform; names file and line.
+        ConfigError: a file breaks a limit of the platform, or members have a level that it does
+            not; names file and line.
         WarehouseError: nothing is published.
     """
     shops = load_shops(settings.shops_path)
@@ -46,7 +47,9 @@ def print_lint(settings: Settings, file: Path | None, console: Console) -> bool:
     limits = _limits(settings)
     is_sound = True
     for program in programs:
-        findings = lint(program, simulate(settings, shops, program, limits), limits)
+        place = file or settings.config_dir / "tiers" / f"{program.program}.yml"
+        found = simulate(settings, shops, program, limits, file=place)
+        findings = lint(program, found, limits)
         for finding in findings:
             console.print(
                 f"{program.program}: {finding.check}: {finding.message}",
@@ -70,14 +73,19 @@ def redeem_gift(settings: Settings, shop: str, buyer_id: str, gift: str, request
         WarehouseError: nothing is published.
     """
     shops = load_shops(settings.shops_path)
-    account = find_account(settings, shops, shop, buyer_id)
+    found = shops.shop(shop)
+    state = StateStore(settings.resolved_state_url)
+    if was_honoured(state, found, buyer_id, gift, request_id):
+        return f"{gift}: this request was honoured before"
     now = clock_for(settings.clock_url).now()
-    today = now.astimezone(shops.shop(shop).tzinfo).date()
+    today = now.astimezone(found.tzinfo).date()
+    account = find_account(settings, shops, shop, buyer_id, now)
     rule = rule_in_force(load_loyalty(settings.config_dir, shops).rules, account.brand, today)
-    _, [(as_of_date,)] = query_published(settings, "select as_of_date from mart_publication")
-    since = max(one.day_end(as_of_date) for one in shops.shops if one.brand == account.brand)
+    since = max(
+        one.day_end(account.as_of_date) for one in shops.shops if one.brand == account.brand
+    )
     is_new = redeem(
-        StateStore(settings.resolved_state_url),
+        state,
         account,
         rule,
         gift,

@@ -9,7 +9,7 @@ tombstones alone, whoever does it.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -449,6 +449,13 @@ def _suppress(
             for id_ in sorted(waiting)
         ],
     )
+
+
+def erased_among(connection: Connection, customer_keys: Collection[UUID]) -> bool:
+    """Whether somebody of these customers was erased, as the open transaction sees it."""
+    keys = sorted(map(str, customer_keys))
+    query = select(func.count()).where(tombstones.c.kind == "customer", tombstones.c.key.in_(keys))
+    return connection.execute(query).scalar_one() > 0
 
 
 def _scrub(

@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, insert, select
 
 from regulars.errors import StateError
 from regulars.state.database import Database
+from regulars.state.erasures import erased_among
 from regulars.state.nights import CHUNK
 from regulars.state.schema import point_redemptions, tier_grants
 from regulars.state.streams import take_numbers
@@ -169,13 +170,14 @@ class PointRedemptions:
         Args:
             wanted: the redemption.
             customer_keys: all customers of the member.
-            available: points available as published.
+            available: points of the publication that stand at ``wanted.redeemed_at``.
             stock: gifts of the kind there ever were; None for no limit.
             since: end of the business date that ``available`` is as of (UTC, aware); what was
                 redeemed from then on is taken off.
 
         Raises:
-            StateError: too few points, no gift left, or another request has this id.
+            StateError: too few points, no gift left, another request has this id, or the member
+                was erased.
         """
         with self._database.writing() as connection:
             found = connection.execute(
@@ -187,18 +189,21 @@ class PointRedemptions:
                 if same != (wanted.brand, wanted.customer_key, wanted.gift):
                     raise _refused(wanted, "another redemption has this id")
                 return False
+            asking = {wanted.customer_key, *customer_keys}
+            if erased_among(connection, asking):
+                # Published files still name who was erased for some minutes.
+                raise _refused(wanted, "no such buyer has been published")
             spent: int = connection.execute(
                 select(func.coalesce(func.sum(point_redemptions.c.point_count), 0)).where(
-                    point_redemptions.c.customer_key.in_(sorted(set(customer_keys))),
+                    point_redemptions.c.customer_key.in_(sorted(asking)),
                     point_redemptions.c.brand == wanted.brand,
                     point_redemptions.c.redeemed_at >= since,
                 )
             ).scalar_one()
-            if wanted.point_count > available - int(spent):
+            left = max(available - int(spent), 0)
+            if wanted.point_count > left:
                 raise _refused(
-                    wanted,
-                    f"{wanted.gift} takes {wanted.point_count} points, "
-                    f"{available - int(spent)} are available",
+                    wanted, f"{wanted.gift} takes {wanted.point_count} points, {left} are available"
                 )
             if stock is not None:
                 taken = connection.execute(

@@ -401,8 +401,7 @@ def content_of(
         }
         left_out[CREDITED] = "customer_key in (select key from apart_customers)"
     own = digest_tables(connection, catalog, RELATIVE_COLUMNS, left_out)
-    # A view shows what the tables hold, and has no content of its own.
-    persons = {table for table, column in rows if column in PERSON_COLUMNS and table in own}
+    persons = {table for table, column in rows if column in PERSON_COLUMNS}
     return Content(
         digest=digest_of(whole),
         tables={name: table.digest for name, table in whole.items()}

@@ -81,14 +81,19 @@ next_expiring as (
     group by accounts.member_key
 ),
 
+-- As it was recorded, which an erasure leaves: what a person took is still gone, and offers to
+-- others stay what they were.
 taken_gifts as (
     select
-        brand,
-        gift,
+        redemptions.brand,
+        redemptions.gift,
         count(*) as taken_count
-    from {{ ref('int_points__entries') }}
-    where origin = 'redemption'
-    group by brand, gift
+    from {{ source('raw', 'state__point_redemptions') }} as redemptions
+    inner join brand_shops
+        on
+            redemptions.brand = brand_shops.brand
+            and redemptions.redeemed_at < brand_shops.visible_until
+    group by redemptions.brand, redemptions.gift
 ),
 
 gifts as (
