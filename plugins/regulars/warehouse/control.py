@@ -244,7 +244,7 @@ def read_words(
         [channel, sorted(map(str, members))],
     ).fetchall()
     return [
-        Word(*told, said_at=at.replace(tzinfo=UTC) if at else None, is_visible=is_visible)
+        Word(*told, at.replace(tzinfo=UTC) if at else None, is_visible)
         for *told, at, is_visible in rows
     ]
 
