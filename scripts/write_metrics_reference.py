@@ -57,6 +57,7 @@ NAMES = (
     (r".*_rating", "rating, 0 to 5"),
     (r"level_.*|.*_level", "level"),
     (r".*version|_line|line_no", "number"),
+    (r".*_rank", "rank, 1 is first"),
     (r"points?(_.*)?|.*_points?|.*_point_count", "points"),
     (r"(.*_)?orders(_.*)?", "orders"),
     (r"(.*_)?(expected_)?members(_.*)?|.*_nones", "members"),

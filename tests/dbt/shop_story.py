@@ -428,12 +428,14 @@ def _file_refund(step: Record) -> Record:
 
 
 def _product(number: int, title: str) -> Record:
+    is_first = title == "first"
     return {
         "product_id": f"i{number}",
         "title": title,
-        # A product that is recorded again has moved to another group, and its buyers with it.
-        "product_group": f"g{number % 3}" if title == "first" else "moved",
-        "cost_amount": "1.00",
+        # A product that is recorded again has moved to another group, and its buyers with it; some
+        # only cost more than they did.
+        "product_group": f"g{number % 3}" if is_first or number in (0, 2, 4) else "moved",
+        "cost_amount": "1.00" if is_first else "1.50",
         "list_price": "10.00",
         "cycle_days": str(10 * (number + 1)),
         "repurchase": "none" if number == 5 else "yes",
