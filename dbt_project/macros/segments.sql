@@ -32,8 +32,8 @@
     end
 {%- endmacro %}
 
-{#- Query: spans of ``relation`` (valid_from, valid_to excluded and never null) that touch or overlap
-    made one, per ``keys``; an end that is no end becomes null. -#}
+{#- Query: spans of ``relation`` (valid_from, valid_to excluded and never null) that touch or
+    overlap made one, per ``keys``; an end that is no end becomes null. -#}
 {% macro merged_spans(relation, keys) -%}
     {%- set listed = keys | join(', ') -%}
     {%- set order = 'partition by ' ~ listed ~ ' order by valid_from asc nulls last, '

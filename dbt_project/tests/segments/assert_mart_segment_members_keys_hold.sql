@@ -1,4 +1,4 @@
--- Everybody stands once in a segment; a part of the keys tells of a join that doubles as well as all.
+-- Everybody stands once in a segment; a part of the keys tells of a join that doubles just as well.
 select
     'mart_segment_members: member_key + segment is not unique' as violation,
     count(*) as violation_count
