@@ -12,14 +12,16 @@ run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
 
-hand_flags as (
+-- What somebody has marked, an order or all orders of a buyer; the first of several.
+marks as (
     select
         flags.subject,
-        flags.flag,
-        flags.subject_key
+        flags.subject_key,
+        min_by(flags.flag, {{ flag_rank('flags.flag') }}) as flag
     from ({{ flags_by_hand() }}) as flags
     cross join run
     where flags.valid_from <= run.as_of_date
+    group by flags.subject, flags.subject_key
 ),
 
 customers as (
@@ -134,8 +136,12 @@ stores_of_orders as (
             {{ ordering(['occurred_at', 'service_id']) }} as sequence
         from {{ ref('int_orders__store_services') }}
     ) as services
-    inner join visible_orders on services.order_key = visible_orders.order_key
-    where services.occurred_at < visible_orders.visible_until
+    inner join run_shops
+        on
+            services.brand = run_shops.brand
+            and services.platform = run_shops.platform
+            and services.shop = run_shops.shop
+    where services.occurred_at < run_shops.visible_until
     group by services.order_key
 ),
 
@@ -192,23 +198,12 @@ traced_shops as (
     {%- endfor %}
 ),
 
-untraced_orders as (
-    select measured_orders.order_key
-    from measured_orders
-    inner join traced_shops
-        on
-            measured_orders.brand || '/' || measured_orders.platform || '/' || measured_orders.shop
-            = traced_shops.traced_shop
-    left join {{ ref('int_logistics_events__unioned') }} as events
-        on
-            measured_orders.order_key = events.order_key
-            and measured_orders.visible_until > events.event_at
-    where
-        events.order_key is null
-        and {{ to_local_date('measured_orders.shipped_at', 'measured_orders.zone') }}
-        >= traced_shops.traced_from
-        and {{ add_hours('measured_orders.shipped_at', (no_trace_days * 24) | int) }}
-        < measured_orders.visible_until
+traces as (
+    select
+        order_key,
+        min(event_at) as first_event_at
+    from {{ ref('int_logistics_events__unioned') }}
+    group by order_key
 ),
 {%- endif %}
 {%- if receiver_max_shops is not none %}
@@ -234,128 +229,162 @@ shared_receivers as (
 ),
 {%- endif %}
 
-flags as (
-    select order_key, 'test' as flag, 'record' as flagged_by
+-- Orders are passed once: everything that may flag one is small beside them.
+weighed_orders as (
+    select
+        measured_orders.*,
+        stores_of_orders.store_exchanged_id,
+        stores_of_orders.store_returned_id,
+        order_marks.flag as order_mark,
+        buyer_marks.flag as buyer_mark,
+        replacements.order_key is not null as is_replacement,
+        {%- if no_trace_days is not none %}
+            coalesce(
+                {{ to_local_date('measured_orders.shipped_at', 'measured_orders.zone') }}
+                >= traced_shops.traced_from
+                and {{ add_hours('measured_orders.shipped_at', (no_trace_days * 24) | int) }}
+                < measured_orders.visible_until
+                and coalesce(traces.first_event_at >= measured_orders.visible_until, true),
+                false
+            ) as is_untraced,
+        {%- else %}
+            false as is_untraced,
+        {%- endif %}
+        {%- if receiver_max_shops is not none %}
+            shared_receivers.receiver_phone_hash is not null as is_receiver_shared,
+        {%- else %}
+            false as is_receiver_shared,
+        {%- endif %}
+        {%- if wholesale_quantity is not none %}
+            measured_orders.item_quantity >= {{ wholesale_quantity }} as is_of_many_pieces,
+        {%- else %}
+            false as is_of_many_pieces,
+        {%- endif %}
+        {%- for currency, amount in var('wholesale_amounts').items() %}
+            (
+                measured_orders.currency = '{{ currency }}'
+                and measured_orders.payable_amount >= {{ amount }}
+            )
+            or
+        {%- endfor %}
+        false as is_of_great_amount
     from measured_orders
-    where is_test
-    union all
-    select order_key, 'employee' as flag, 'member_record' as flagged_by
-    from measured_orders
-    where is_employee
-    union all
-    select measured_orders.order_key, hand_flags.flag, 'hand' as flagged_by
-    from measured_orders
-    inner join hand_flags
+    left join stores_of_orders
+        on measured_orders.order_key = stores_of_orders.order_key
+    left join replacements
+        on measured_orders.order_key = replacements.order_key
+    left join marks as order_marks
         on
-            measured_orders.order_key = hand_flags.subject_key
-            and hand_flags.subject = 'order'
-    union all
-    select measured_orders.order_key, hand_flags.flag, 'hand' as flagged_by
-    from measured_orders
-    inner join hand_flags
+            measured_orders.order_key = order_marks.subject_key
+            and order_marks.subject = 'order'
+    left join marks as buyer_marks
         on
-            measured_orders.customer_key = hand_flags.subject_key
-            and hand_flags.subject = 'buyer'
-    union all
-    select measured_orders.order_key, 'exchange' as flag, 'store_service' as flagged_by
-    from measured_orders
-    inner join replacements on measured_orders.order_key = replacements.order_key
+            measured_orders.customer_key = buyer_marks.subject_key
+            and buyer_marks.subject = 'buyer'
     {%- if no_trace_days is not none %}
-    union all
-    select order_key, 'brushing' as flag, 'no_trace' as flagged_by
-    from untraced_orders
+    left join traced_shops
+        on
+            measured_orders.brand || '/' || measured_orders.platform || '/' || measured_orders.shop
+            = traced_shops.traced_shop
+    left join traces
+        on measured_orders.order_key = traces.order_key
     {%- endif %}
     {%- if receiver_max_shops is not none %}
-    union all
-    select measured_orders.order_key, 'brushing' as flag, 'shared_receiver' as flagged_by
-    from measured_orders
-    inner join shared_receivers
+    left join shared_receivers
         on
             measured_orders.brand = shared_receivers.brand
             and measured_orders.receiver_phone_hash = shared_receivers.receiver_phone_hash
     {%- endif %}
-    {%- if wholesale_quantity is not none %}
-    union all
-    select order_key, 'wholesale' as flag, 'wholesale_quantity' as flagged_by
-    from measured_orders
-    where item_quantity >= {{ wholesale_quantity }}
-    {%- endif %}
-    {%- for currency, amount in var('wholesale_amounts').items() %}
-    union all
-    select order_key, 'wholesale' as flag, 'wholesale_amount' as flagged_by
-    from measured_orders
-    where currency = '{{ currency }}' and payable_amount >= {{ amount }}
-    {%- endfor %}
 ),
 
-first_flags as (
+-- In the order of uncounted_flags(): the first that holds is told.
+flagged_orders as (
     select
-        order_key,
-        min_by(flag, {{ ordering([flag_rank('flag'), 'flagged_by']) }}) as order_flag,
-        min_by(flagged_by, {{ ordering([flag_rank('flag'), 'flagged_by']) }}) as flagged_by
-    from flags
-    group by order_key
+        *,
+        case
+            when is_test or 'test' in (order_mark, buyer_mark) then 'test'
+            when is_employee or 'employee' in (order_mark, buyer_mark) then 'employee'
+            when
+                is_untraced or is_receiver_shared or 'brushing' in (order_mark, buyer_mark)
+                then 'brushing'
+            when
+                is_of_many_pieces
+                or is_of_great_amount
+                or 'wholesale' in (order_mark, buyer_mark)
+                then 'wholesale'
+            when is_replacement or 'exchange' in (order_mark, buyer_mark) then 'exchange'
+        end as order_flag
+    from weighed_orders
 )
 
 select
-    measured_orders.order_key,
-    measured_orders.brand,
-    measured_orders.platform,
-    measured_orders.shop,
-    measured_orders.order_id,
-    measured_orders.customer_key,
+    flagged_orders.order_key,
+    flagged_orders.brand,
+    flagged_orders.platform,
+    flagged_orders.shop,
+    flagged_orders.order_id,
+    flagged_orders.customer_key,
     case
-        when measured_orders.closed_at is not null then 'closed'
-        when measured_orders.finished_at is not null then 'finished'
-        when measured_orders.signed_at is not null then 'signed'
-        when measured_orders.shipped_at is not null then 'shipped'
-        when measured_orders.is_paid then 'paid'
+        when flagged_orders.closed_at is not null then 'closed'
+        when flagged_orders.finished_at is not null then 'finished'
+        when flagged_orders.signed_at is not null then 'signed'
+        when flagged_orders.shipped_at is not null then 'shipped'
+        when flagged_orders.is_paid then 'paid'
         else 'created'
     end as order_status,
-    measured_orders.created_at,
-    measured_orders.paid_at,
-    measured_orders.shipped_at,
-    measured_orders.signed_at,
-    measured_orders.finished_at,
-    measured_orders.closed_at,
-    {{ to_local_date('measured_orders.created_at', 'measured_orders.zone') }} as created_date,
-    {{ to_local_date('measured_orders.paid_at', 'measured_orders.zone') }} as paid_date,
-    measured_orders.void_date,
-    measured_orders.currency,
-    measured_orders.goods_amount,
-    measured_orders.discount_amount,
-    measured_orders.shipping_amount,
-    cast(measured_orders.paid_amount as decimal(18, 2)) as paid_amount,
-    cast(measured_orders.refunded_amount as decimal(18, 2)) as refunded_amount,
+    flagged_orders.created_at,
+    flagged_orders.paid_at,
+    flagged_orders.shipped_at,
+    flagged_orders.signed_at,
+    flagged_orders.finished_at,
+    flagged_orders.closed_at,
+    {{ to_local_date('flagged_orders.created_at', 'flagged_orders.zone') }} as created_date,
+    {{ to_local_date('flagged_orders.paid_at', 'flagged_orders.zone') }} as paid_date,
+    flagged_orders.void_date,
+    flagged_orders.currency,
+    flagged_orders.goods_amount,
+    flagged_orders.discount_amount,
+    flagged_orders.shipping_amount,
+    cast(flagged_orders.paid_amount as decimal(18, 2)) as paid_amount,
+    cast(flagged_orders.refunded_amount as decimal(18, 2)) as refunded_amount,
     cast(
-        measured_orders.all_refunds_amount - measured_orders.refunded_amount as decimal(18, 2)
+        flagged_orders.all_refunds_amount - flagged_orders.refunded_amount as decimal(18, 2)
     ) as over_refund_amount,
     cast(
-        measured_orders.paid_amount - measured_orders.refunded_amount as decimal(18, 2)
+        flagged_orders.paid_amount - flagged_orders.refunded_amount as decimal(18, 2)
     ) as net_amount,
-    measured_orders.unreconciled_amount = 0 as is_reconciled,
-    measured_orders.unreconciled_amount,
-    measured_orders.unreconciled_reason,
-    measured_orders.line_count,
-    measured_orders.item_quantity,
-    measured_orders.discounted_line_count,
-    measured_orders.is_paid,
+    flagged_orders.unreconciled_amount = 0 as is_reconciled,
+    flagged_orders.unreconciled_amount,
+    flagged_orders.unreconciled_reason,
+    flagged_orders.line_count,
+    flagged_orders.item_quantity,
+    flagged_orders.discounted_line_count,
+    flagged_orders.is_paid,
     {{ is_valid_order() }} as is_valid_order,
-    {{ invalid_reason(is_closed='measured_orders.closed_at is not null') }} as invalid_reason,
-    first_flags.flagged_by,
-    measured_orders.is_gift,
-    measured_orders.is_test,
-    measured_orders.is_guest,
-    measured_orders.payer_contact_ref,
-    measured_orders.receiver_contact_ref,
+    {{ invalid_reason(is_closed='flagged_orders.closed_at is not null') }} as invalid_reason,
+    case
+        when flagged_orders.order_flag in (flagged_orders.order_mark, flagged_orders.buyer_mark)
+            then 'hand'
+        when flagged_orders.order_flag = 'test' then 'record'
+        when flagged_orders.order_flag = 'employee' then 'member_record'
+        when flagged_orders.order_flag = 'exchange' then 'store_service'
+        when flagged_orders.order_flag = 'brushing' and flagged_orders.is_untraced then 'no_trace'
+        when flagged_orders.order_flag = 'brushing' then 'shared_receiver'
+        when flagged_orders.order_flag = 'wholesale' and flagged_orders.is_of_many_pieces
+            then 'wholesale_quantity'
+        when flagged_orders.order_flag = 'wholesale' then 'wholesale_amount'
+    end as flagged_by,
+    flagged_orders.is_gift,
+    flagged_orders.is_test,
+    flagged_orders.is_guest,
+    flagged_orders.payer_contact_ref,
+    flagged_orders.receiver_contact_ref,
     {{ service_contact_ref() }} as service_contact_ref,
-    measured_orders.store_id,
-    stores_of_orders.store_exchanged_id,
-    stores_of_orders.store_returned_id,
-    measured_orders.channel,
-    measured_orders.record_source,
-    measured_orders._batch_id,
-    measured_orders._line
-from measured_orders
-left join first_flags on measured_orders.order_key = first_flags.order_key
-left join stores_of_orders on measured_orders.order_key = stores_of_orders.order_key
+    flagged_orders.store_id,
+    flagged_orders.store_exchanged_id,
+    flagged_orders.store_returned_id,
+    flagged_orders.channel,
+    flagged_orders.record_source,
+    flagged_orders._batch_id,
+    flagged_orders._line
+from flagged_orders
