@@ -78,6 +78,24 @@ def _entry(entry: str, buyer: str, points: int, at: str) -> Record:
     }  # fmt: skip
 
 
+# Bought a year before, and given back in the last night.
+OLD = {
+    **_trade("0", "u1", 1, "80.00"), "created": "2016-09-01 08:00:00",
+    "modified": "2016-09-01 11:00:00", "pay_time": "2016-09-01 09:00:00",
+    "end_time": "2016-09-01 10:00:00",
+}  # fmt: skip
+OLD_REFUND = {
+    "refund_id": "r0", "tid": "0", "oid": "00", "buyer_open_uid": "u1", "refund_fee": "80.00",
+    "created": "2017-10-05 08:00:00", "modified": "2017-10-05 09:00:00", "status": "SUCCESS",
+    "has_good_return": "true", "reason": "late",
+}  # fmt: skip
+# The same buyer in another currency, later on the same day.
+DOLLARS = {
+    "order_id": "5", "buyer_id": "u3", "status": "paid", "created_at": "2017-10-04T02:00:00Z",
+    "paid_at": "2017-10-04T03:00:00Z", "paid_amount": "30.00", "currency": "USD",
+}  # fmt: skip
+
+
 def _night(day: int, *batches: Batch) -> Night:
     ends = {
         "east": datetime(2017, 10, day, 16),  # noqa: DTZ001 - UTC
@@ -91,7 +109,7 @@ NIGHTS = [
         1,
         Batch("a1", "taobao_top", "orders", "east", [
             _trade("1", "u1", 1, "350.00"), _trade("2", "u2", 1, "99.99"),
-            _trade("3", "u3", 1, "5.00"),
+            _trade("3", "u3", 1, "5.00"), OLD,
         ]),
         Batch("a2", "file", "points", "east", [
             _entry("e1", "u2", 7, "2017-10-01T01:00:00Z"),
@@ -109,8 +127,12 @@ NIGHTS = [
     ),
     # Nothing lands: what was bought leaves the window, a tier ends, points lapse.
     _night(3),
-    _night(4, Batch("d1", "taobao_top", "orders", "east", [_trade("4", "u3", 4, "120.00")])),
-    _night(5),
+    _night(
+        4,
+        Batch("d1", "taobao_top", "orders", "east", [_trade("4", "u3", 4, "120.00")]),
+        Batch("d2", "file", "orders", "east", [DOLLARS]),
+    ),
+    _night(5, Batch("e1", "taobao_top", "refunds", "east", [OLD_REFUND])),
 ]  # fmt: skip
 TIERS = """
     select customers.buyer_id, tiers.tier_level, tiers.grant_reason, tiers.is_granted_tonight
@@ -124,6 +146,19 @@ POINTS = """
     from marts.mart_member_points as points
     inner join marts.dim_member_identities as identities
         on points.member_key = identities.member_key
+    inner join marts.dim_customers as customers
+        on identities.customer_key = customers.customer_key
+    order by all
+"""
+
+STANDINGS = """
+    select customers.buyer_id, lifecycle.cell_code, rfm.currency, rfm.lifetime_net_amount,
+        rfm.other_currency_order_count
+    from marts.mart_member_rfm as rfm
+    inner join marts.mart_member_lifecycle as lifecycle
+        on rfm.member_key = lifecycle.member_key
+    inner join marts.dim_member_identities as identities
+        on rfm.member_key = identities.member_key
     inner join marts.dim_customers as customers
         on identities.customer_key = customers.customer_key
     order by all
@@ -144,13 +179,14 @@ def test_tiers_and_points_by_nights_are_those_of_a_rebuild(
         warehouse.prepare()
         with open_pair(warehouse.directory) as connection:
             connection.execute(CONFIG)
-    tiers, points = [], []
+    tiers, points, standings = [], [], []
     for number, night in enumerate(NIGHTS):
         nightly.land(night)
         rebuilt.land(night)
         nightly.build(night, *WITHOUT_QUEUES, run_id=f"night-{number}")
         tiers.append(_ask(nightly, TIERS))
         points.append(_ask(nightly, POINTS))
+        standings.append(_ask(nightly, STANDINGS))
         nightly.consume(night)
         if night is NIGHTS[-1]:
             break
@@ -196,4 +232,30 @@ def test_tiers_and_points_by_nights_are_those_of_a_rebuild(
         [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 16, 0, 0)],
         [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 136, 0, 0)],
         [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 16, 0, 120)],
+    ]
+    # Three members: one with a refund after a year, one whose order is another's, one whose money
+    # becomes another currency's.
+    assert [[(*row[:3], str(row[3]), row[4]) for row in night] for night in standings] == [
+        [
+            ("u1", "returning_active", "CNY", "430.00", 0),
+            ("u2", "new_active", "CNY", "99.99", 0),
+            ("u3", "new_active", "CNY", "5.00", 0),
+        ],
+        *[
+            [
+                ("u1", "returning_active", "CNY", "430.00", 0),
+                ("u2", "returning_active", "CNY", "104.99", 0),
+            ]
+        ]
+        * 2,
+        [
+            ("u1", "returning_active", "CNY", "430.00", 0),
+            ("u2", "returning_active", "CNY", "104.99", 0),
+            ("u3", "returning_active", "USD", "30.00", 1),
+        ],
+        [
+            ("u1", "new_active", "CNY", "350.00", 0),
+            ("u2", "returning_active", "CNY", "104.99", 0),
+            ("u3", "returning_active", "USD", "30.00", 1),
+        ],
     ]
