@@ -37,9 +37,15 @@ PERSON_COLUMNS = frozenset({"customer_key", "member_key", "order_key"})
 """A mart with one of these has a row per person, order or message; any other counts many."""
 
 RELATIVE_COLUMNS = frozenset(
-    {"recency_bit", "frequency_bit", "monetary_bit", "rfm_class", "rfm_class_zh"}
+    {
+        *("recency_bit", "frequency_bit", "monetary_bit", "rfm_class", "rfm_class_zh"),
+        # By the cycle that a product group's buyers have taught, and what follows from it.
+        *("cycle_basis", "cycle_days", "due_on", "dormant_on", "is_dormant", "window_basis"),
+        *("cycle_activity_stage", "cycle_silent_on", "cycle_lost_on", "cycle_dead_on"),
+        *("action_cell_code", "next_action", "next_action_zh", "at_risk_on", "lapsed_on"),
+    }
 )
-"""How a person stands to the mean of all: it moves for others when somebody is erased."""
+"""How a person stands to all others: it moves for them when somebody is erased."""
 
 BRIDGES = frozenset({"dim_member_identities", "dim_member_links"})
 """A row of these is a customer's; in any other mart with a member key it tells of all of theirs."""
