@@ -3,7 +3,9 @@
 A graph of so many links (a million by default), drawn from a seed: a chain of a tenth as many
 customers, one phone of a two-hundredth as many (5,000), which is put aside, and for the rest groups
 of two or three customers with one phone. It stands where the models find it; three models build,
-each as a night builds it. What comes out is compared with what was drawn, so a wrong answer fails.
+each as a night builds it: all links, a night of some customers, and one in which somebody comes to
+the phone that too many share. What comes out is compared with what was drawn, so a wrong answer
+fails.
 
     .venv/bin/python scripts/bench_stitching.py [--links 1000000]
 
@@ -74,6 +76,28 @@ NIGHT = """
     insert into ops.touched_keys
     select 'night', 'customers', customer_key from intermediate.int_customers__touched
 """
+# One more customer comes to the phone that very many share: it joins nobody, and hands on nobody.
+NEWCOMER = """
+    delete from ops.touched_keys;
+    delete from intermediate.int_customers__touched;
+    insert into intermediate.int_customers__identified by name
+    select
+        cast(md5('newcomer') as uuid) as customer_key, cast(md5('its member') as uuid)
+            as founded_member_key,
+        'b' as brand, 'p' as platform, 's' as shop, 'newcomer' as buyer_id,
+        false as is_employee, timestamp '2017-01-02 00:00:00' as first_recorded_at;
+    insert into intermediate.int_customers__identifiers by name
+    select
+        cast(md5('newcomer') as uuid) as customer_key, cast(md5('shared') as uuid)
+            as identifier_key,
+        'b' as brand, 'p' as platform, 's' as shop, 'phone_hash' as identifier_type,
+        'brand' as scope, true as is_identity_key, 1 as same_type_count;
+    insert into intermediate.int_customers__touched values (cast(md5('newcomer') as uuid));
+    insert into ops.touched_keys values
+        ('night', 'identifiers', cast(md5('shared') as uuid)),
+        ('night', 'customers', cast(md5('newcomer') as uuid))
+"""
+HANDED_ON = "select count(*) from ops.touched_keys where subject = 'clustered'"
 EXPECTED = """
     select
         count(*) filter (people = {chain}) as chains,
@@ -100,7 +124,6 @@ def main() -> None:
                 connection.execute(
                     statement.format(chain=chain, star=star, grouped=grouped, seed=SEED)
                 )
-            connection.execute("update seeds.stitching_rules set may_join = max_customers > 1")
             connection.execute("insert into ops.run values ('night', date '2017-10-01', null)")
         names = " ".join(MODELS)
         _measured(
@@ -115,6 +138,17 @@ def main() -> None:
             lambda: _dbt(folder, "run", "--select", names),
         )
         _check(folder, chain, star, grouped)
+        with _connected(folder) as connection:
+            connection.execute(NEWCOMER)
+        _measured(
+            f"a night in which one more comes to what {star:,} share",
+            lambda: _dbt(folder, "run", "--select", names),
+        )
+        _check(folder, chain, star + 1, grouped)
+        with _connected(folder) as connection:
+            found = connection.execute(HANDED_ON).fetchone()
+        if found != (1,):
+            raise SystemExit(f"{found} customers were handed on, expected the one who came")
 
 
 def _check(folder: Path, chain: int, star: int, grouped: int) -> None:

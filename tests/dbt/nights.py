@@ -29,8 +29,6 @@ class Warehouse:
         copy_pair(self.project.seeded, self.directory)
         with open_pair(self.directory) as connection:
             _write_constants(connection)
-            # As shipped, only people join people; what may hold of several is to be seen here.
-            connection.execute("update seeds.stitching_rules set may_join = max_customers > 1")
 
     def land(self, night: Night) -> None:
         """Append the night's batches to raw; they stay pending until a night consumes them."""

@@ -642,15 +642,22 @@ def test_a_buyer_id_takes_that_customer_alone_and_leaves_what_is_shared(shop):
     assert not reveals(shop, "phone", SHARED), "the last one takes it along"
 
 
-@pytest.mark.parametrize("way", ["order_id", "member_key", "customer_key"])
+@pytest.mark.parametrize("way", ["order_id", "customer_key"])
 def test_a_person_is_found_by_an_order_and_by_a_key(shop, way):
     given = {
         "order_id": f"demo_grocer:{shop.anna.orders[0]}",
-        "member_key": str(shop.anna.member),
         "customer_key": str(shop.anna.customer),
     }[way]
     erase(shop, Given(way, given), rebuild=False)
     assert shop.anna.buyer not in buyers(shop) and shop.bert.buyer in buyers(shop)
+
+
+def test_a_member_key_takes_all_customers_of_the_member(shop):
+    query = "select member_key from dim_member_identities where customer_key = '{}'"
+    [member] = {rows(shop, query.format(one.customer))[0][0] for one in (shop.anna, shop.bert)}
+    outcome = erase(shop, Given("member_key", str(member)), rebuild=False)
+    assert outcome.others == ()
+    assert not {shop.anna.buyer, shop.bert.buyer} & buyers(shop)
 
 
 @pytest.mark.parametrize("way", ["phone", "order_id", "buyer_id", "member_key", "customer_key"])
