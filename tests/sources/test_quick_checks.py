@@ -108,6 +108,13 @@ def test_both_ways_say_the_same_of_a_good_record_with_one_odd_value(name: str, v
     assert said(quick_check(TOY)(record)) == said(TOY.check(record))
 
 
+@pytest.mark.parametrize("name", GOOD)
+def test_both_ways_say_the_same_of_a_record_that_lacks_a_name(name: str) -> None:
+    record = {key: value for key, value in GOOD.items() if key != name}
+    assert said(quick_check(TOY)(record)) == said(TOY.check(record))
+    assert bool(TOY.check(record).reasons) == (name in TOY.required)
+
+
 def test_only_what_is_unusual_takes_the_careful_way(monkeypatch: pytest.MonkeyPatch) -> None:
     check, careful = TOY.check, []
 
