@@ -1,2 +1,0 @@
--- Everybody considered is proposed once, and says what is to happen.
-{{ broken_proposals(ref('queue_sms__first_month_gift')) }}
