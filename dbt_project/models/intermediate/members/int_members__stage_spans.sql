@@ -234,9 +234,11 @@ select
     activity_stage,
     cell_code,
     lag(cell_code) over history as previous_cell_code,
-    lag(valid_from) over history is null
-    or count_stage is distinct from lag(count_stage) over history
-    or activity_stage is distinct from lag(activity_stage) over history as is_stay_start,
+    coalesce(
+        lag(count_stage) over history <> count_stage
+        or lag(coalesce(activity_stage, 'none')) over history <> coalesce(activity_stage, 'none'),
+        true
+    ) as is_stay_start,
     valid_order_count,
     last_valid_order_date,
     is_advocate,

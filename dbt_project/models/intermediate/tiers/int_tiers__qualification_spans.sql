@@ -19,11 +19,10 @@ programs as (
         measure,
         currency,
         counts_from,
-        window_days,
         {%- for level in levels %}
-            max(threshold) filter (where level = {{ level }}) as threshold_{{ level }}
-            {{- ',' if not loop.last }}
+            max(threshold) filter (where level = {{ level }}) as threshold_{{ level }},
         {%- endfor %}
+        window_days
     from {{ source('config', 'tier_levels') }}
     group by brand, program, measure, currency, counts_from, window_days
 ),
@@ -113,13 +112,13 @@ spans as (
 measured_spans as (
     select
         spans.*,
+        {%- for level in levels %}
+            programs.threshold_{{ level }},
+        {%- endfor %}
         case programs.measure
             when 'orders' then spans.qualifying_order_count
             else spans.qualifying_amount
-        end as measured,
-        {%- for level in levels %}
-            programs.threshold_{{ level }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        end as measured
     from spans
     inner join programs
         on

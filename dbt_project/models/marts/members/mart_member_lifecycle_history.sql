@@ -44,10 +44,11 @@ placed as (
     select
         *,
         {{ month_number('valid_from') }} as month_number,
-        {{ month_number('previous_valid_from') }}
-        is distinct from {{ month_number('valid_from') }} as is_first_of_month,
-        {{ month_number('valid_to') }}
-        is distinct from {{ month_number('valid_from') }} as is_last_of_month
+        coalesce(
+            {{ month_number('previous_valid_from') }} <> {{ month_number('valid_from') }}, true
+        ) as is_first_of_month,
+        coalesce({{ month_number('valid_to') }} <> {{ month_number('valid_from') }}, true)
+            as is_last_of_month
     from neighboured
 ),
 
