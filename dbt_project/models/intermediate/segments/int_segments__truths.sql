@@ -332,8 +332,8 @@ activity_orders as (
     inner join {{ ref('activity_windows') }} as windows
         on
             windows.brand in ('*', orders.brand)
-            and windows.from_date <= orders.paid_date
-            and windows.to_date >= orders.paid_date
+            and orders.paid_date >= windows.from_date
+            and orders.paid_date <= windows.to_date
     group by orders.order_key
 ),
 
