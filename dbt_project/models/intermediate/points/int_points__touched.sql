@@ -8,15 +8,6 @@ run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
 
-brand_shops as (
-    select
-        brand,
-        max(visible_until) as visible_until,
-        max(previous_visible_until) as previous_visible_until
-    from run_shops
-    group by brand
-),
-
 pending_batches as (
     select * from {{ source('ops', 'pending_batches') }}
 ),
@@ -48,11 +39,10 @@ touched_customers as (
             and versions.shop = run_shops.shop
     where {{ became_visible('versions.occurred_at') }}
     union
+    -- Recorded words have no batch, and may be recorded after the end of the date that they belong
+    -- to; whoever has taken a gift is looked at every night, which is cheap because few have.
     select redemptions.customer_key
     from {{ source('raw', 'state__point_redemptions') }} as redemptions
-    inner join brand_shops
-        on redemptions.brand = brand_shops.brand
-    where {{ became_visible('redemptions.redeemed_at', 'brand_shops') }}
 )
 
 -- Orders that earn and refunds that claw back touch their member anyhow; so do merges.

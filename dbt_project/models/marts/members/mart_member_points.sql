@@ -82,13 +82,7 @@ next_expiring as (
 ),
 
 taken_gifts as (
-    select
-        brand,
-        gift,
-        count(*) as taken_count
-    from {{ ref('int_points__entries') }}
-    where origin = 'redemption'
-    group by brand, gift
+    select * from {{ ref('int_points__taken_gifts') }}
 ),
 
 gifts as (
