@@ -65,8 +65,7 @@ delivered as (
         entries.expires_at,
         entries.order_key,
         rules.rule,
-        coalesce(rules.expiry, 'computed') as expiry,
-        coalesce(rules.earns, 'delivered') as earns
+        coalesce(rules.expiry, 'computed') as expiry
     from newest as entries
     inner join run_shops
         on
@@ -198,6 +197,28 @@ reversed as (
     from clawed_back
 ),
 
+-- What a member's own order earns by the rule, whatever day the ledger booked it on.
+earned_by_members as (
+    select
+        identities.member_key,
+        earned.order_key
+    from earned
+    inner join identities
+        on earned.customer_key = identities.customer_key
+),
+
+counted_twice as (
+    select delivered.entry_key
+    from delivered
+    inner join identities
+        on delivered.customer_key = identities.customer_key
+    inner join earned_by_members
+        on
+            identities.member_key = earned_by_members.member_key
+            and delivered.order_key = earned_by_members.order_key
+    where delivered.movement in ('earn', 'reverse')
+),
+
 redeemed as (
     select
         redemptions.*,
@@ -224,11 +245,8 @@ entries as (
         'delivered' as origin,
         cast(null as varchar) as gift
     from delivered
-    -- Where orders earn by the rule, what a ledger says of the same order would count it twice.
-    where
-        earns = 'delivered'
-        or order_key is null
-        or movement not in ('earn', 'reverse')
+    -- Where an order earns by the rule, what a ledger says of the same order would count it twice.
+    where entry_key not in (select counted_twice.entry_key from counted_twice)
     union all
     select
         brand,
