@@ -878,15 +878,13 @@ class Night:
             ]
             if results and all(result.is_reread for result in results):
                 entry["note"] = "decided before; nothing is decided again"
-            night = self.state.nights.get(date_of(run_id))
-            if night is not None and not night.is_completed:
-                entry["tier_grants"] = self._record_grants(run_id)
 
     def _record_grants(self, run_id: str) -> int:
         """Record the tiers that the marts of this night give; how many were new.
 
         The marts show them already, out of what was recorded before, so the same night read again
-        shows the same, and what is recorded enters the next one.
+        shows the same, and what is recorded enters the next one. A member who was given a tier by
+        an attempt of the same night before keeps that one.
         """
         with open_warehouse(self.settings, holder=f"{self._holder} grants") as connection:
             self._require_loaded(run_id, connection)
@@ -902,11 +900,17 @@ class Night:
         return self.state.grants.record(grants)
 
     def publish_marts(self, run_id: str) -> None:
-        """Publish the marts: a copy under a versioned name, then the pointer."""
+        """Record the tiers that the marts give, then publish: a versioned copy, then the pointer.
+
+        What readers see was promised to members, whatever becomes of the night's messages. A night
+        that was completed before has given its tiers.
+        """
         with self._step(run_id, "publish_marts") as entry:
             manifest = self._manifest(run_id)
             night = self.state.nights.get(manifest.as_of_date)
             expected = night.digest if night and night.is_completed else None
+            if night is not None and not night.is_completed:
+                entry["tier_grants"] = self._record_grants(run_id)
             with open_warehouse(self.settings, holder=f"{self._holder} publish") as connection:
                 self._require_loaded(run_id, connection)
                 if expected is not None:
