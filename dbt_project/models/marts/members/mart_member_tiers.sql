@@ -7,6 +7,15 @@ with run as (
     select * from {{ source('ops', 'run') }}
 ),
 
+-- The zone in which a day of the brand is told, as mart_member_points has it.
+brand_shops as (
+    select
+        brand,
+        min_by(zone, shop) as zone
+    from {{ source('ops', 'run_shops') }}
+    group by brand
+),
+
 -- The program in force: the last one of the brand that has begun.
 levels as (
     select
@@ -28,6 +37,7 @@ programs as (
     select
         brand,
         program,
+        valid_from,
         members,
         measure,
         currency,
@@ -36,18 +46,27 @@ programs as (
         coalesce(max(level) filter (where threshold = 0), 0) as base_level,
         max(level) as top_level
     from levels
-    group by brand, program, members, measure, currency, validity_days
+    group by brand, program, valid_from, members, measure, currency, validity_days
 ),
 
+-- A grant is anchored at the customer whose key the member bears: if the member is taken apart
+-- again, it goes with whoever it was given to.
 members as (
     select
         members.member_key,
         members.brand,
         members.is_enrolled,
-        members.first_customer_key
+        founders.customer_key as founder_customer_key,
+        {{ to_local_date('members.enrolled_at', 'brand_shops.zone') }} as enrolled_date
     from {{ ref('dim_members') }} as members
     inner join programs
         on members.brand = programs.brand
+    inner join {{ ref('dim_member_identities') }} as founders
+        on
+            members.member_key = founders.member_key
+            and members.member_key = founders.founded_member_key
+    inner join brand_shops
+        on members.brand = brand_shops.brand
 ),
 
 spans as (
@@ -103,11 +122,41 @@ standings as (
     ) = 1
 ),
 
+-- An order or a night that comes late: what was reached on any day that nobody has judged yet, as
+-- far back as a tier given then would still stand.
+reached as (
+    select
+        members.member_key,
+        max(spans.level) as level
+    from members
+    inner join programs
+        on members.brand = programs.brand
+    inner join spans
+        on members.member_key = spans.member_key
+    cross join run
+    left join standings
+        on members.member_key = standings.member_key
+    where
+        spans.valid_from <= run.as_of_date
+        and coalesce(spans.valid_to, date '9999-12-31') > greatest(
+            programs.valid_from,
+            {{ add_days('run.as_of_date', '1 - programs.validity_days') }},
+            coalesce({{ add_days('standings.decided_on', '1') }}, programs.valid_from),
+            case
+                when programs.members = 'enrolled'
+                    then coalesce(members.enrolled_date, programs.valid_from)
+                else programs.valid_from
+            end
+        )
+        and (programs.members = 'buyers' or members.is_enrolled)
+    group by members.member_key
+),
+
 eligible as (
     select
         members.member_key,
         members.brand,
-        members.first_customer_key,
+        members.founder_customer_key,
         programs.program,
         programs.measure,
         programs.currency,
@@ -119,6 +168,7 @@ eligible as (
             when members.is_enrolled then coalesce(spans_today.level, programs.base_level)
             else 0
         end as eligible_level,
+        greatest(eligible_level, coalesce(reached.level, 0)) as reached_level,
         standings.program as held_program,
         coalesce(standings.level, 0) as held_level,
         standings.valid_until as held_until,
@@ -134,6 +184,8 @@ eligible as (
         on members.member_key = spans_today.member_key
     left join standings
         on members.member_key = standings.member_key
+    left join reached
+        on members.member_key = reached.member_key
 ),
 
 judged as (
@@ -141,7 +193,7 @@ judged as (
         *,
         case
             when held_level > 0 and held_program <> program then 'switch'
-            when eligible_level > held_level then 'upgrade'
+            when reached_level > held_level then 'upgrade'
             when not is_ended then null
             -- The lowest tier has nothing below it: once a member, always a member.
             when eligible_level = held_level or held_level = 1 then 'renew'
@@ -149,7 +201,7 @@ judged as (
         end as decision
     from eligible
     where
-        eligible_level > 0
+        reached_level > 0
         or held_level > 0
         or qualifying_order_count > 0
 ),
@@ -160,7 +212,7 @@ decided as (
         run.as_of_date,
         case judged.decision
             when 'downgrade_at_expiry' then judged.held_level - 1
-            else greatest(judged.held_level, judged.eligible_level)
+            else greatest(judged.held_level, judged.reached_level)
         end as tier_level,
         {{ add_days('run.as_of_date', 'judged.validity_days - 1') }} as new_until
     from judged
@@ -213,7 +265,7 @@ losses as (
 select
     granted.member_key,
     granted.brand,
-    granted.first_customer_key as customer_key,
+    granted.founder_customer_key as customer_key,
     granted.program,
     granted.tier_level,
     levels.tier,
@@ -228,6 +280,7 @@ select
         else granted.held_level
     end as previous_level,
     granted.decision is not null as is_granted_tonight,
+    -- Not of what is granted: if a night is repeated after a correction, its first word stands.
     case
         when granted.decision is not null
             then cast({{ generate_key([
@@ -236,8 +289,7 @@ select
                 'granted.member_key',
                 'granted.as_of_date',
                 'granted.program',
-                'granted.tier_level',
-                'granted.decision',
+                'granted.held_level',
             ]) }} as varchar)
     end as grant_id,
     granted.eligible_level,
