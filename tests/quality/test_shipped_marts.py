@@ -1,4 +1,4 @@
-"""What the shipped expectations of gate 2 stop of the buyers that are published."""
+"""What the shipped expectations of gate 2 stop of the buyers and tiers that are published."""
 
 import shutil
 
@@ -62,3 +62,57 @@ def test_a_platforms_own_id_passes(tmp_path, platform, buyer):
 def test_a_customer_without_key_or_id_stops_the_night(tmp_path, key, buyer):
     found = critical(tmp_path, (key, "taobao", buyer))
     assert ["without a key or an id" in note for note in found] == [True]
+
+
+def of_tiers(tmp_path, rows):
+    """Notes of the findings about a mart of tiers, by severity."""
+    path = tmp_path / "marts.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "create table mart_member_tiers (member_key integer, brand varchar, program varchar, "
+            "tier_level integer, tier varchar, previous_level integer, grant_reason varchar, "
+            "is_granted_tonight boolean, is_top_tier boolean)"
+        )
+        connection.executemany(
+            "insert into mart_member_tiers values (?, 'demo', 'first', ?, ?, ?, ?, ?, ?)",
+            [(number, *row) for number, row in enumerate(rows)],
+        )
+    folder = tmp_path / "expectations" / "marts"
+    folder.mkdir(parents=True)
+    shutil.copy(PROJECT_ROOT / "expectations" / "marts" / "mart_member_tiers.yml", folder)
+    verdict = validate_tables(
+        Settings(data_dir=tmp_path, expectations_dir=tmp_path / "expectations"),
+        gate="marts",
+        database=path,
+        tables={"mart_member_tiers": "main.mart_member_tiers"},
+    )
+    return [(finding.severity, finding.notes) for finding in verdict.findings]
+
+
+GIVEN = (2, "senior", 1, "upgrade", True, False)
+FELL = (2, "senior", 3, "downgrade_at_expiry", True, False)
+TOP = (4, "supreme", 3, "upgrade", False, True)
+
+
+def test_a_level_that_the_program_does_not_have_stops_the_night(tmp_path):
+    # Given long ago: it is not tonight's grant that is wrong.
+    [(severity, notes)] = of_tiers(
+        tmp_path,
+        [GIVEN, FELL, (4, None, 3, "upgrade", False, True), (0, None, 0, None, False, False)],
+    )
+    assert severity == "critical"
+    assert "put its tier back" in notes
+
+
+def test_a_tier_that_falls_before_its_end_stops_the_night(tmp_path):
+    [(severity, notes)] = of_tiers(tmp_path, [GIVEN, FELL, (2, "senior", 3, "switch", True, False)])
+    assert severity == "critical"
+    assert "before its last day" in notes
+
+
+@pytest.mark.parametrize(("members", "top", "told"), [(50, 10, 0), (50, 11, 1), (49, 40, 0)])
+def test_a_top_that_many_reach_is_told_of(tmp_path, members, top, told):
+    found = of_tiers(
+        tmp_path, [TOP] * top + [GIVEN] * (members - top) + [(0, None, 0, None, False, False)] * 9
+    )
+    assert [severity for severity, _ in found] == ["warning"] * told

@@ -16,6 +16,5 @@ where
     and (
         (tier_level < previous_level and grant_reason <> 'downgrade_at_expiry')
         or tier_level < previous_level - 1
-        or tier is null
     )
 having count(*) > 0

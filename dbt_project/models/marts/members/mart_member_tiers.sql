@@ -271,6 +271,8 @@ select
     levels.tier,
     levels.tier_name,
     levels.discount_permille,
+    -- The upper half of the tiers, without the middle one.
+    2 * granted.tier_level > programs.top_level + 1 as is_top_tier,
     case when granted.decision is null then granted.held_since else granted.as_of_date end
         as granted_date,
     granted.valid_until_date,
