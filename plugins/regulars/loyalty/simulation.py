@@ -12,14 +12,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from regulars.loyalty.tiers import Tier, TierProgram
+from regulars.loyalty.tiers import Tier, TierProgram, wrong
 from regulars.settings import Settings
 from regulars.shops import ShopsFile
 from regulars.warehouse.read import query_published
 
 _FEN = Decimal("0.01")
 _QUANTILES = ("0.80", "0.95", "0.99")
-_SENIOR_LEVEL = 3
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,8 @@ class Simulation:
     Attributes:
         tiers: by level, 0 first.
         ups: members who would rise on the first day.
-        later_downs: members who would keep their level only until its last day.
+        later_downs: members who would keep their level only until its last day; the lowest has
+            none.
         suggested: rounded quantiles of what members reach, for thresholds of levels 2, 3 and 4.
     """
 
@@ -97,7 +97,12 @@ def read_lint_limits(path: Path) -> dict[str, Decimal]:
 
 
 def simulate(
-    settings: Settings, shops: ShopsFile, program: TierProgram, limits: dict[str, Decimal]
+    settings: Settings,
+    shops: ShopsFile,
+    program: TierProgram,
+    limits: dict[str, Decimal],
+    *,
+    file: Path,
 ) -> Simulation:
     """Apply ``program`` to the members as published.
 
@@ -106,8 +111,10 @@ def simulate(
         shops: config/shops.yml, for the shops' days.
         program: the candidate; its first date is not looked at.
         limits: seed tier_lint.
+        file: where the candidate was read from, for the error.
 
     Raises:
+        ConfigError: members have a level that the candidate does not: they would go down.
         WarehouseError: nothing is published yet, or it was published before there were tiers.
     """
     _, [(as_of_date,)] = query_published(settings, "select as_of_date from mart_publication")
@@ -138,10 +145,18 @@ def simulate(
         union all
         select 'ups', 0, count(*) from judged where level > held_now
         union all
-        select 'downs', 0, count(*) from judged where earned < held_now
+        select 'downs', 0, count(*) from judged where earned < held_now and held_now > 1
         """,
     )
     found = {(what, level): int(count) for what, level, count in counts}
+    held = max((level for what, level in found if what == "before"), default=0)
+    if held > len(program.tiers):
+        raise wrong(
+            file,
+            ("tiers",),
+            f"this program ends with level {len(program.tiers)} and {found['before', held]:,} "
+            f"of the members have level {held}: they would go down on the switch",
+        )
     tiers = tuple(
         _simulated(program, level, after.get(level), found)
         for level in range(len(program.tiers) + 1)
@@ -205,7 +220,10 @@ def lint(program: TierProgram, simulation: Simulation, limits: dict[str, Decimal
     """What is unwise about a program that the platform would take; empty when nothing is."""
     findings = []
     tiers = program.tiers
-    for before, tier in pairwise(tiers[1:]):
+    for before, tier in pairwise(tiers):
+        # Everybody who buys stands in a first tier for next to nothing: that step is no climb.
+        if before.threshold <= limits["nominal_threshold"]:
+            continue
         if tier.threshold > limits["step_ratio"] * before.threshold:
             findings.append(
                 Finding(
@@ -216,7 +234,8 @@ def lint(program: TierProgram, simulation: Simulation, limits: dict[str, Decimal
             )
     with_tier = [tier for tier in simulation.tiers if tier.level > 0]
     total = sum(tier.earned for tier in with_tier)
-    top = sum(tier.earned for tier in with_tier if tier.level >= _SENIOR_LEVEL)
+    # As mart_member_tiers has it: the upper half, without the middle one.
+    top = sum(tier.earned for tier in with_tier if 2 * tier.level > len(tiers) + 1)
     if total and top > limits["top_tiers_share"] * total:
         findings.append(
             Finding(
@@ -290,16 +309,22 @@ def _members_sql(shops: ShopsFile, program: TierProgram) -> str:
         f"when {tier.level - 1} then cast({tier.threshold} as decimal(18, 2))"
         for tier in program.tiers
     )
-    may_have = "true" if program.members == "buyers" else "members.is_enrolled"
+    # A buyer has bought at some time, be it before the window.
+    is_buyer = "sums.member_key is not null"
+    may_have = is_buyer if program.members == "buyers" else "members.is_enrolled"
     # Who is enrolled may stand in the first tier for nothing; who only might buy does not count.
     waiting = "false" if program.members == "buyers" else "may_have"
     return f"""
         with sums as (
             select
                 identities.member_key,
-                sum(case when orders.currency = '{program.currency}' then orders.net_amount
-                    else 0 end) as amount,
-                count(*) as order_count
+                sum(orders.net_amount) filter (
+                    where orders.currency = '{program.currency}'
+                    and {counted} > run.as_of_date - {program.window_days}
+                ) as amount,
+                count(*) filter (
+                    where {counted} > run.as_of_date - {program.window_days}
+                ) as order_count
             from fct_orders as orders
             inner join dim_member_identities as identities
                 on orders.customer_key = identities.customer_key
@@ -307,7 +332,6 @@ def _members_sql(shops: ShopsFile, program: TierProgram) -> str:
             where
                 orders.brand = '{program.brand}'
                 and orders.is_valid_order
-                and {counted} > run.as_of_date - {program.window_days}
                 and {counted} <= run.as_of_date
             group by all
         ),
@@ -331,7 +355,6 @@ def _members_sql(shops: ShopsFile, program: TierProgram) -> str:
                 cast({measured} as decimal(18, 2)) as measured,
                 case when may_have then coalesce(case {ladder} end, 0) else 0 end as earned
             from measured
-            where order_count > 0 or held_now > 0 or {waiting}
         ),
 
         judged as (
@@ -340,5 +363,6 @@ def _members_sql(shops: ShopsFile, program: TierProgram) -> str:
                 greatest(held_now, earned) as level,
                 case greatest(held_now, earned) {nexts} end as next_threshold
             from graded
+            where order_count > 0 or held_now > 0 or earned > 0 or {waiting}
         )
     """

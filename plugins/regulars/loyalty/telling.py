@@ -20,19 +20,21 @@ def print_simulation(settings: Settings, file: Path, console: Console) -> None:
     """What the program in ``file`` would do to the members as published; nothing is changed.
 
     Raises:
-        ConfigError: the file does not fit; names file and line.
+        ConfigError: the file does not fit, or members have a level that it does not; names file
+            and line.
         WarehouseError: nothing is published.
     """
     shops = load_shops(settings.shops_path)
     program = read_tier_program(file, _currencies(shops))
-    _print(simulate(settings, shops, program, _limits(settings)), program, console)
+    _print(simulate(settings, shops, program, _limits(settings), file=file), program, console)
 
 
 def print_lint(settings: Settings, file: Path | None, console: Console) -> bool:
     """Check one file, or all of config/tiers; False when something is unwise.
 
     Raises:
-        ConfigError: a file breaks a limit of the platform; names file and line.
+        ConfigError: a file breaks a limit of the platform, or members have a level that it does
+            not; names file and line.
         WarehouseError: nothing is published.
     """
     shops = load_shops(settings.shops_path)
@@ -45,7 +47,9 @@ def print_lint(settings: Settings, file: Path | None, console: Console) -> bool:
     limits = _limits(settings)
     is_sound = True
     for program in programs:
-        findings = lint(program, simulate(settings, shops, program, limits), limits)
+        place = file or settings.config_dir / "tiers" / f"{program.program}.yml"
+        found = simulate(settings, shops, program, limits, file=place)
+        findings = lint(program, found, limits)
         for finding in findings:
             console.print(
                 f"{program.program}: {finding.check}: {finding.message}",
