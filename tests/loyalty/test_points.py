@@ -13,7 +13,7 @@ import yaml
 
 from regulars.errors import ConfigError, StateError
 from regulars.keys import shop_key
-from regulars.loyalty import load_point_rules, redeeming, telling
+from regulars.loyalty import check_begun_rules, load_point_rules, redeeming, telling
 from regulars.loyalty.points import PointRule
 from regulars.loyalty.redeeming import Account, find_account, redeem, rule_in_force
 from regulars.settings import Settings
@@ -73,6 +73,40 @@ def test_rules_follow_each_other_and_the_last_one_begun_is_in_force(tmp_path: Pa
     assert rule_in_force(rules, "demo", date(2018, 1, 1)).rule == "next"
     with pytest.raises(ConfigError, match="no rule of points"):
         rule_in_force(rules, "demo", date(2017, 9, 30))
+
+
+def test_what_a_rule_earns_stays_once_it_has_begun(tmp_path: Path) -> None:
+    known = [rule.warehouse_row() for rule in write(tmp_path)]
+    begun, before = date(2017, 10, 1), date(2017, 9, 30)
+
+    def check(last: date | None) -> None:
+        check_begun_rules(tmp_path, load_point_rules(tmp_path, BRANDS), known, last)
+
+    for old, new, line in (
+        ("valid_from: 2017-10-01", "valid_from: 2017-10-02", 3),
+        ("earns: by_orders", "earns: delivered", 5),
+        ("points_per_unit: 1", "points_per_unit: 1.01", 7),
+        ("valid_days: 365", "valid_days: 366", 8),
+    ):
+        write(tmp_path, POINTS.replace(old, new, 1))
+        check(None)
+        check(before)
+        with pytest.raises(ConfigError, match="has begun with") as caught:
+            check(begun)
+        assert caught.value.where == f"{tmp_path / 'points' / 'base.yml'}:{line}"
+    # Worth and catalogue are today's.
+    write(tmp_path, POINTS.replace("point_value: 0.01", "point_value: 0.02").replace("500", "400"))
+    check(begun)
+    write(tmp_path, POINTS.replace("rule: base", "rule: next").replace("10-01", "10-02", 1), "next")
+    check(begun)
+    with pytest.raises(ConfigError, match="begin after it"):
+        check(date(2017, 10, 2))
+    (tmp_path / "points" / "base.yml").unlink()
+    with pytest.raises(ConfigError, match="base of demo has begun and is gone"):
+        check(begun)
+    # A brand's first rule may begin whenever it likes: nobody has been told of points.
+    known.clear()
+    check(date(2018, 1, 1))
 
 
 @pytest.fixture

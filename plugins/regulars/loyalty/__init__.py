@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regulars.loyalty.points import PointRule, load_point_rules
+from regulars.loyalty.points import PointRule, check_begun_rules, load_point_rules
 from regulars.loyalty.tiers import TierProgram, load_tier_programs
 from regulars.shops import ShopsFile
 
-__all__ = ["Loyalty", "PointRule", "TierProgram", "load_loyalty"]
+__all__ = ["Loyalty", "PointRule", "TierProgram", "check_begun_rules", "load_loyalty"]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """config/points/*.yml: how a brand's points are earned, what they are worth, what they buy.
 
-One file per rule, each from its first business date on: what was earned under a rule keeps it.
-Errors name the file and the line, because the files are edited by the people who run the shops.
+One file per rule, each from its first business date on. Points are worked out of orders anew
+whenever a rule is edited: of one that has begun a night refuses a change of what it earns, and
+another file takes over from a day to come. Errors name the file and the line, because the files are
+edited by the people who run the shops.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from regulars.errors import ConfigError
 from regulars.loyalty.tiers import Money, Rate, wrong
 from regulars.shops import Slug, read_yaml_model
 
@@ -105,6 +108,58 @@ class PointRule(_Model):
         return [
             {"brand": self.brand, "rule": self.rule, **gift.model_dump()} for gift in self.gifts
         ]
+
+
+_EARNING = ("valid_from", "currency", "earns", "expiry", "points_per_unit", "valid_days")
+"""What of a rule decides which points there are."""
+
+
+def check_begun_rules(
+    config_dir: Path,
+    rules: Iterable[PointRule],
+    known: Iterable[Mapping[str, Any]],
+    last_date: date | None,
+) -> None:
+    """Refuse what would change points that members have been told of.
+
+    Args:
+        config_dir: folder with points/, for the error.
+        rules: the rules as they stand in it.
+        known: rows of ``config.point_rules`` as the nights before had them.
+        last_date: business date of the last completed night; None before the first.
+
+    Raises:
+        ConfigError: a rule that had begun by then earns otherwise now or is gone, or a rule that
+            nobody knew begins before; names file and line.
+    """
+    if last_date is None:
+        return
+    begun = {(row["brand"], row["rule"]): row for row in known if row["valid_from"] <= last_date}
+    now = {(rule.brand, rule.rule): rule.warehouse_row() for rule in rules}
+    for (brand, code), row in begun.items():
+        path = config_dir / "points" / f"{code}.yml"
+        if (brand, code) not in now:
+            raise ConfigError(
+                f"rule {code} of {brand} has begun and is gone: members' points would change",
+                where=str(path),
+                next_step=f"put it back; another file takes over from a day after {last_date}",
+            )
+        for name in _EARNING:
+            if now[brand, code][name] != row[name]:
+                raise wrong(
+                    path,
+                    (name,),
+                    f"{code} has begun with {row[name]}, and members' points would change: put it "
+                    f"back, and write another file for the days after {last_date}",
+                )
+    brands = {brand for brand, _ in begun}
+    for (brand, code), row in now.items():
+        if brand in brands and (brand, code) not in begun and row["valid_from"] <= last_date:
+            raise wrong(
+                config_dir / "points" / f"{code}.yml",
+                ("valid_from",),
+                f"points up to {last_date} have been told to members: begin after it",
+            )
 
 
 def load_point_rules(config_dir: Path, brands: Mapping[str, str]) -> tuple[PointRule, ...]:

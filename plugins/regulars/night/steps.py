@@ -37,7 +37,7 @@ from regulars.landing import (
     span_text,
 )
 from regulars.landing.quarantine import refused_count
-from regulars.loyalty import Loyalty, load_loyalty
+from regulars.loyalty import Loyalty, check_begun_rules, load_loyalty
 from regulars.night import calendar
 from regulars.night import manifest as manifests
 from regulars.night.completeness import Plan, plan_windows
@@ -288,7 +288,9 @@ class Night:
             NightError: the date cannot run: too early, older than the last completed night, or it
                 has decided and its manifest is lost.
             LeaseHeld: another night runs.
+            ConfigError: tiers or points are set wrongly; names file and line.
         """
+        self._loyalty()
         clock = clock_for(self.settings.clock_url)
         simulated = bool(self.settings.clock_url)
         last = self.state.nights.last_completed_date()
@@ -522,6 +524,12 @@ class Night:
                 parsed = beside.submit(self.transformer.prepare)
                 with open_warehouse(self.settings, holder=f"{self._holder} load_raw") as connection:
                     create_tables(connection)
+                    check_begun_rules(
+                        self.settings.config_dir,
+                        self._loyalty().rules,
+                        control.read_point_rules(connection),
+                        self.state.nights.last_completed_date(),
+                    )
                     rows = load_batches(
                         connection, self.settings.landing_dir, batches, erased=erased
                     )

@@ -195,6 +195,13 @@ def read_columns(
     return columns
 
 
+def read_point_rules(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Rows of ``config.point_rules`` as the last night wrote them; none in a new warehouse."""
+    columns = ", ".join(CONFIG_TABLES["point_rules"])
+    query = f"select {columns} from warehouse.config.point_rules order by brand, valid_from"
+    return list(iter_rows(connection, query))
+
+
 def write_loyalty(
     connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> None:
