@@ -422,6 +422,20 @@ def lint_tiers(
             raise typer.Exit(1)
 
 
+@tiers_app.command("export")
+def export_tiers(
+    file: Annotated[Path, typer.Argument(help="A tier program; it need not be in config/tiers.")],
+) -> None:
+    """Print what taobao.crm.grade.set takes to set a program at a shop, as JSON; sends nothing."""
+    from regulars.loyalty.telling import export_program
+    from regulars.settings import read_settings
+
+    with _told_plainly():
+        Console().print(
+            export_program(read_settings(), file), markup=False, highlight=False, soft_wrap=True
+        )
+
+
 @points_app.command("redeem")
 def redeem_points(
     shop: Annotated[str, typer.Argument(help="Shop code of config/shops.yml.")],

@@ -1,5 +1,6 @@
 """The commands of tiers and points as a shop calls them: what they print, and what they leave."""
 
+import json
 import sqlite3
 from pathlib import Path
 from uuid import UUID
@@ -102,10 +103,24 @@ def test_lint_ends_with_one_where_something_is_unwise(world: Path) -> None:
     assert unwise.output.startswith("first: step_ratio: ")
 
 
+def test_export_prints_what_the_platform_takes(world: Path) -> None:
+    file = world / "first.yml"
+    file.write_text(PROGRAM, encoding="utf-8")
+    done = told("tiers", "export", str(file))
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output) == {
+        "method": "taobao.crm.grade.set",
+        "grade": "1,2,3",
+        "amount": "1,100000,300000",
+        "discount": "1000,950,900",
+        "hierarchy": "true,true,true,false",
+    }
+
+
 def test_what_the_platform_refuses_is_told_with_its_line(world: Path) -> None:
     file = world / "first.yml"
     file.write_text(PROGRAM.replace("discount_permille: 900", "discount_permille: 600"), "utf-8")
-    for command in ("simulate", "lint"):
+    for command in ("simulate", "lint", "export"):
         done = told("tiers", command, str(file))
         assert done.exit_code == 1
         assert "Failed: " in done.output

@@ -8,6 +8,7 @@ import pytest
 
 from regulars.errors import ConfigError
 from regulars.loyalty import load_tier_programs
+from regulars.loyalty.tiers import grade_set_parameters
 from tests.loyalty.files import PROGRAM
 
 BRANDS = {"demo": "CNY"}
@@ -124,3 +125,28 @@ def test_a_switch_to_fewer_tiers_would_take_members_down(tmp_path: Path) -> None
     what, file, line = refused(tmp_path)
     assert "would go down" in what
     assert (file, line) == ("second.yml", 14)
+
+
+def test_four_tiers_by_orders_are_set_by_count(tmp_path: Path) -> None:
+    fourth = _fourth_and_fifth().split("  - level: 5")[0]
+    text = fourth + PROGRAM[PROGRAM.index("benefits:\n  - benefit") :]
+    for old, new in (("amount", "orders"), ("0.01", "1"), ("1000.00", "5"), ("3000.00", "12")):
+        text = text.replace(old, new, 1)
+    write(tmp_path, text)
+    [program] = load_tier_programs(tmp_path, BRANDS)
+    assert grade_set_parameters(program, tmp_path) == {
+        "method": "taobao.crm.grade.set",
+        "grade": "1,2,3,4",
+        "count": "1,5,12,40000",
+        "discount": "1000,950,900,896",
+        "hierarchy": "true,true,true,true",
+    }
+
+
+def test_amounts_without_fen_are_not_set_at_the_platform(tmp_path: Path) -> None:
+    write(tmp_path, PROGRAM.replace("currency: CNY", "currency: USD"))
+    [program] = load_tier_programs(tmp_path, {"demo": "USD"})
+    file = tmp_path / "tiers" / "first.yml"
+    with pytest.raises(ConfigError, match="fen, not USD") as caught:
+        grade_set_parameters(program, file)
+    assert caught.value.where == f"{file}:7"

@@ -1,5 +1,6 @@
 """Tiers as people look at them: a candidate beside what is, and what is unwise about it."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +11,12 @@ from regulars.clock import clock_for
 from regulars.loyalty import load_loyalty
 from regulars.loyalty.redeeming import find_account, redeem, rule_in_force, was_honoured
 from regulars.loyalty.simulation import Simulation, lint, read_lint_limits, simulate
-from regulars.loyalty.tiers import TierProgram, load_tier_programs, read_tier_program
+from regulars.loyalty.tiers import (
+    TierProgram,
+    grade_set_parameters,
+    load_tier_programs,
+    read_tier_program,
+)
 from regulars.settings import Settings
 from regulars.shops import ShopsFile, load_shops
 from regulars.state import StateStore
@@ -62,6 +68,16 @@ def print_lint(settings: Settings, file: Path | None, console: Console) -> bool:
     if not programs:
         console.print("no tier program in config/tiers", highlight=False)
     return is_sound
+
+
+def export_program(settings: Settings, file: Path) -> str:
+    """The call that sets the program in ``file`` at a Taobao shop, as JSON; nothing is sent.
+
+    Raises:
+        ConfigError: the file does not fit or breaks a limit of the platform; names file and line.
+    """
+    program = read_tier_program(file, _currencies(load_shops(settings.shops_path)))
+    return json.dumps(grade_set_parameters(program, file), indent=2)
 
 
 def redeem_gift(settings: Settings, shop: str, buyer_id: str, gift: str, request_id: str) -> str:

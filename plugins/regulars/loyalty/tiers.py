@@ -7,7 +7,7 @@ fits can be set there as it is.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -130,6 +130,38 @@ class TierProgram(_Model):
             }
             for tier in self.tiers
         ]
+
+
+def grade_set_parameters(program: TierProgram, file: Path) -> dict[str, str]:
+    """What ``taobao.crm.grade.set`` takes to set this program at a shop, each value as it is sent.
+
+    One number per level, separated by commas: ``amount`` (fen) or ``count`` (orders) is what has
+    to be reached for the level, ``discount`` is per mille. ``hierarchy`` says of each of the
+    platform's levels whether it is set.
+
+    Raises:
+        ConfigError: amounts are in a currency that has no fen; names file and line.
+    """
+    if program.measure == "amount" and program.currency != "CNY":
+        raise wrong(file, ("currency",), f"the platform counts fen, not {program.currency}")
+    by_amount = program.measure == "amount"
+    unit = 100 if by_amount else 1
+    levels = range(1, MAX_TIERS + 1)
+    return {
+        "method": "taobao.crm.grade.set",
+        "grade": _listed(tier.level for tier in program.tiers),
+        "amount" if by_amount else "count": _listed(
+            int(tier.threshold * unit) for tier in program.tiers
+        ),
+        "discount": _listed(tier.discount_permille for tier in program.tiers),
+        "hierarchy": _listed(
+            "true" if level <= len(program.tiers) else "false" for level in levels
+        ),
+    }
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ",".join(map(str, values))
 
 
 def load_tier_programs(config_dir: Path, brands: Mapping[str, str]) -> tuple[TierProgram, ...]:
