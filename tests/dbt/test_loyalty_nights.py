@@ -57,6 +57,12 @@ REDEEM = """
         on identities.customer_key = customers.customer_key
     where customers.buyer_id = 'u1'
 """
+# Recorded a day after it was taken.
+REDEEM_LATE = (
+    REDEEM.replace("1 as seq, 'r1'", "2 as seq, 'r2'")
+    .replace("2017-10-02", "2017-10-01")
+    .replace("'u1'", "'u2'")
+)
 
 
 def _trade(tid: str, buyer: str, day: int, payment: str, modified: str | None = None) -> Record:
@@ -110,7 +116,10 @@ NIGHTS = [
     # Nothing lands: what was bought leaves the window, a tier ends, points lapse.
     _night(3),
     _night(4, Batch("d1", "taobao_top", "orders", "east", [_trade("4", "u3", 4, "120.00")])),
-    _night(5),
+    # What u1 bought on the third lands late: it counts until the fourth, on which nobody knew.
+    _night(5, Batch("e1", "taobao_top", "orders", "east", [
+        _trade("5", "u1", 3, "350.00", modified="2017-10-05 11:00:00"),
+    ])),
 ]  # fmt: skip
 TIERS = """
     select customers.buyer_id, tiers.tier_level, tiers.grant_reason, tiers.is_granted_tonight
@@ -156,8 +165,8 @@ def test_tiers_and_points_by_nights_are_those_of_a_rebuild(
             break
         with open_pair(nightly.directory) as connection:
             connection.execute(GRANT)
-            if number == 0:
-                connection.execute(REDEEM)
+            if number < 2:
+                connection.execute((REDEEM, REDEEM_LATE)[number])
     with open_pair(rebuilt.directory) as connection:
         connection.execute(
             f"attach '{nightly.directory / 'warehouse.duckdb'}' as source (read_only)"
@@ -183,7 +192,7 @@ def test_tiers_and_points_by_nights_are_those_of_a_rebuild(
             ("u3", 2, "upgrade", True),
         ],
         [
-            ("u1", 1, "downgrade_at_expiry", True),
+            ("u1", 3, "upgrade", True),
             ("u2", 1, "downgrade_at_expiry", False),
             ("u3", 2, "upgrade", False),
         ],
@@ -193,7 +202,7 @@ def test_tiers_and_points_by_nights_are_those_of_a_rebuild(
         # What succeeded on the first stands for two days; the reward has no end.
         # Of u3 the ledger alone speaks: seven that were u2's, and nine that count from the second.
         [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 16, 0, 0)],
-        [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 16, 0, 0)],
-        [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 136, 0, 0)],
-        [("u1", 0, 20, 330), ("u2", 0, 0, 104), ("u3", 16, 0, 120)],
+        [("u1", 0, 20, 330), ("u2", 0, 20, 84), ("u3", 16, 0, 0)],
+        [("u1", 0, 20, 330), ("u2", 0, 20, 84), ("u3", 136, 0, 0)],
+        [("u1", 0, 20, 680), ("u2", 0, 20, 84), ("u3", 16, 0, 120)],
     ]
