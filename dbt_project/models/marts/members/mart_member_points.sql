@@ -84,16 +84,7 @@ next_expiring as (
 -- As it was recorded, which an erasure leaves: what a person took is still gone, and offers to
 -- others stay what they were.
 taken_gifts as (
-    select
-        redemptions.brand,
-        redemptions.gift,
-        count(*) as taken_count
-    from {{ source('raw', 'state__point_redemptions') }} as redemptions
-    inner join brand_shops
-        on
-            redemptions.brand = brand_shops.brand
-            and redemptions.redeemed_at < brand_shops.visible_until
-    group by redemptions.brand, redemptions.gift
+    select * from {{ ref('int_points__taken_gifts') }}
 ),
 
 gifts as (
