@@ -243,7 +243,7 @@ words as (
             and words.channel = used_contacts.channel
     where
         words.word = 'refused'
-        or words.contact_hash is not distinct from used_contacts.contact_hash
+        or coalesce(words.contact_hash, '') = coalesce(used_contacts.contact_hash, '')
 )
 
 select
