@@ -49,6 +49,9 @@ WHOLE_NUMBERS = (
     "costly_max_groups",
     "sleeper_min_orders",
     "reactivated_days",
+    "churn_silence_days",
+    "abandon_failed_sends",
+    "abandon_wait_days",
 )
 NUMBERS = (
     "full_price_discount_share",
