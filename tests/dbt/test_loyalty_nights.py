@@ -143,7 +143,7 @@ NIGHTS = [
         5,
         Batch("e1", "taobao_top", "refunds", "east", [OLD_REFUND]),
         Batch("e2", "taobao_top", "orders", "east", [
-            _trade("5", "u1", 3, "350.00", modified="2017-10-05 11:00:00"),
+            _trade("6", "u1", 3, "350.00", modified="2017-10-05 11:00:00"),
         ]),
     ),
 ]  # fmt: skip
