@@ -191,6 +191,16 @@ def test_a_view_is_built_again_only_when_it_has_changed(folders: Folders) -> Non
     assert night.unfed_staging(set(), {}) == set()
 
 
+def test_a_view_that_is_checked_is_built_for_its_check(folders: Folders) -> None:
+    good = _transformer(folders, "unchecked").fingerprints()
+    folders.add_model(
+        "tests/assert_union_holds.sql",
+        "select 'x' as violation from {{ ref('int_things__unioned') }} where false",
+    )
+    checked = _transformer(folders, "checked")
+    assert UNION_ID not in checked.unfed_staging(set(), good)
+
+
 def test_what_reads_a_table_of_config_is_found_with_its_descendants(folders: Folders) -> None:
     tables = "[{name: campaigns}, {name: sending_hours}]"
     (folders.project_dir / "models" / "sources.yml").write_text(
