@@ -130,6 +130,54 @@ def test_what_an_erased_customer_refused_for_a_person_names_one_who_stays(state,
     assert f"'{gone}'" not in dump(state_url)
 
 
+def test_what_the_second_customer_of_a_person_refused_names_one_who_stays(state, state_url) -> None:
+    """Erased is who did not found the member's key: the own key goes, and with it the way to them."""
+    gone, stays = (UUID(int=10**6 + number) for number in (1, 2))
+    own = founded_member_key(gone)
+    said = [("refusal", own, name) for name in (stays, gone, None)]
+    said += [("consent", own, name) for name in (stays, gone, None)]
+    # A consent of who stays keeps its speaker, whom its key says.
+    said.append(("consent", founded_member_key(stays), gone))
+    state.consent.record(
+        [
+            ConsentRecord("demo", f"hash {number}", key, "sms", kind, NOW, "form", named)
+            for number, (kind, key, named) in enumerate(said)
+        ]
+    )
+    erased = state.erasures.record(
+        ErasedKeys(customers=frozenset({gone}), members=frozenset({own})),
+        route="customer_key",
+        request="ticket 1",
+        requested_by="somebody",
+        now=NOW,
+        heirs={gone: stays},
+    )
+    assert erased.counts["refusals_scrubbed"] == 7
+    words = state.consent.about("demo", [], [f"hash {number}" for number in range(7)])
+    assert [word.customer_key for word in words] == [stays] * 3 + [None] * 4
+    assert words[-1].member_key == founded_member_key(stays)
+    assert f"'{gone}'" not in dump(state_url)
+    assert f"'{own}'" not in dump(state_url)
+
+
+def test_without_another_customer_a_refusal_names_nobody_any_more(state) -> None:
+    """Whom a word names beside its speaker may have become another person since."""
+    gone, stranger = (UUID(int=10**6 + number) for number in (1, 2))
+    own = founded_member_key(gone)
+    state.consent.record(
+        [ConsentRecord("demo", "hash", own, "sms", "refusal", NOW, "form", stranger)]
+    )
+    state.erasures.record(
+        ErasedKeys(customers=frozenset({gone}), members=frozenset({own})),
+        route="customer_key",
+        request="ticket 1",
+        requested_by="somebody",
+        now=NOW,
+    )
+    [word] = state.consent.about("demo", [], ["hash"])
+    assert word.customer_key is None
+
+
 def test_a_batch_counts_as_intact_after_an_erasure_and_not_after_a_change(state, state_url) -> None:
     run_id, _ = decide(state)
     assert state.ledger.verify(run_id, "gift")

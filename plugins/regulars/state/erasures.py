@@ -9,7 +9,7 @@ tombstones alone, whoever does it.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -487,15 +487,20 @@ def _scrub(
             for condition in _about(table, wanted)
         )
     counts["refusals_scrubbed"] = 0
+    founders = {founded_member_key(key): key for key in wanted.customers}
     for keys in _chunks(sorted(wanted.members)):
-        query = select(refusals.c.seq).where(refusals.c.member_key.in_(keys))
-        found: Sequence[int] = connection.execute(query).scalars().all()
-        for seq in found:
+        query = select(
+            refusals.c.seq, refusals.c.kind, refusals.c.member_key, refusals.c.customer_key
+        ).where(refusals.c.member_key.in_(keys))
+        for row in connection.execute(query).all():
+            # Who founded the key is who spoke; whoever is named beside may be another by now.
+            speaker = founders.get(row.member_key, row.customer_key)
+            heir = heirs.get(speaker) if speaker in wanted.customers else speaker
             # A key of its own, so that no two rows become the same refusal.
             connection.execute(
                 update(refusals)
-                .where(refusals.c.seq == seq)
-                .values(member_key=uuid4(), customer_key=None)
+                .where(refusals.c.seq == row.seq)
+                .values(member_key=uuid4(), customer_key=heir if row.kind == "refusal" else None)
             )
             counts["refusals_scrubbed"] += 1
     counts["refusals_scrubbed"] += _hand_down(connection, wanted, heirs)
@@ -503,13 +508,18 @@ def _scrub(
 
 
 def _hand_down(connection: Connection, wanted: ErasedKeys, heirs: Mapping[UUID, UUID]) -> int:
-    """Let refusals that name an erased customer name one who stays, if any; rows changed."""
+    """Let refusals that name an erased customer name one who stays, if any; rows changed.
+
+    A consent is nobody else's: whoever followed it would be written to at a contact of their own.
+    """
     gone = sorted(wanted.customers)
     count = 0
     for customers in _chunks(gone):
         founded = {founded_member_key(key): key for key in customers if key in heirs}
         rows = connection.execute(
-            select(refusals.c.seq, refusals.c.member_key, refusals.c.customer_key).where(
+            select(
+                refusals.c.seq, refusals.c.kind, refusals.c.member_key, refusals.c.customer_key
+            ).where(
                 refusals.c.customer_key.in_(customers)
                 | (refusals.c.customer_key.is_(None) & refusals.c.member_key.in_(sorted(founded)))
             )
@@ -519,7 +529,7 @@ def _hand_down(connection: Connection, wanted: ErasedKeys, heirs: Mapping[UUID, 
             connection.execute(
                 update(refusals)
                 .where(refusals.c.seq == row.seq)
-                .values(customer_key=heirs.get(named))
+                .values(customer_key=heirs.get(named) if row.kind == "refusal" else None)
             )
         count += len(rows)
     return count
