@@ -43,6 +43,7 @@ def sent(number: int, send_at: datetime, **changes: Any) -> SentMessage:
         "contact_hash": f"hash_{number}",
         "channel": "sms",
         "purpose": "marketing",
+        "occasion": "2017-09-01",
         "exported_by": "night-20170930",
         **changes,
     }
@@ -269,11 +270,39 @@ def test_what_left_for_another_member_while_a_message_waited_counts_after_a_merg
     for changes in (
         {"campaign": "other"},
         {"member_key": member(1)},
-        # The decision knew of it.
-        {"exported_by": "night-20170930"},
     ):
         other = replace(tonight, **changes)
         assert reasons(message(1), sent=[other], identity=MERGED, **settings) == [None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "occasion", "reason"),
+    [
+        ("triggered", timedelta(days=15) - SECOND, "other", "duplicate_person"),
+        ("triggered", timedelta(days=15), "2017-09-01", None),
+        ("one_off", timedelta(days=400), "2017-09-01", "duplicate_person"),
+        ("one_off", timedelta(days=1), "other", None),
+    ],
+)
+def test_what_had_left_for_another_member_before_a_message_was_decided_counts_after_a_merge(
+    kind: str, before: timedelta, occasion: str, reason: str | None
+) -> None:
+    settings: dict[str, Any] = {"caps": (), "campaigns": {"gift": campaign(kind=kind)}}
+    earlier = sent(
+        2, PLANNED - before, campaign="gift", exported_by="night-20170930", occasion=occasion
+    )
+    assert reasons(message(1), sent=[earlier], identity=MERGED, **settings) == [reason]
+    assert reasons(message(1), sent=[earlier], **settings) == [None]
+    # Two decisions about one member are no duplicates: the proposal knew.
+    own = replace(earlier, member_key=member(1))
+    assert reasons(message(1), sent=[own], identity=MERGED, **settings) == [None]
+
+
+def test_service_messages_about_two_things_leave_after_a_merge() -> None:
+    pair = [message(n, purpose="service", occasion=f"order {n}") for n in (1, 2)]
+    assert reasons(*pair, identity=MERGED) == [None, None]
+    same = [message(n, purpose="service", occasion="order 1") for n in (1, 2)]
+    assert sorted(reasons(*same, identity=MERGED), key=str) == [None, "duplicate_person"]
 
 
 def test_of_two_waiting_messages_to_a_merged_person_the_first_leaves() -> None:

@@ -239,12 +239,14 @@ def test_somebody_held_out_later_contaminates_who_was_messaged_before(
 
 def test_a_merged_person_keeps_caps_and_refusals(state: StateStore, file_queue: FileQueue) -> None:
     identity = {member(9): member(1), member(8): member(2)}
-    commit(state, proposal(9), proposal(8))
+    both = (campaign(), campaign("coupon"))
+    first = [proposal(number, campaign="coupon") for number in (9, 8)]
+    commit(state, *first, code="coupon")
     state.consent.record([ConsentRecord("demo", None, member(2), "sms", "refusal", NIGHT, "form")])
-    export(state, file_queue)
+    export(state, file_queue, rules=rules(*both))
     rows = [proposal(1, occasion="x"), proposal(8, occasion="x")]
     run_id = commit(state, *rows, day=date(2017, 10, 2))
-    (batch,) = export(state, file_queue, run_id, rules=rules(identity=identity))
+    (batch,) = export(state, file_queue, run_id, rules=rules(*both, identity=identity))
     assert dict(batch.suppressed) == {"cap": 1, "refused": 1}
 
 
@@ -518,14 +520,15 @@ def test_who_refused_as_one_may_be_messaged_as_the_other_again_after_an_unmerge(
 def test_caps_count_what_both_of_two_merged_members_were_sent(
     state: StateStore, file_queue: FileQueue, queue_folder: Path
 ) -> None:
-    commit(state, proposal(2))
-    export(state, file_queue)
+    both = (campaign(), campaign("coupon"))
+    commit(state, proposal(2, campaign="coupon"), code="coupon")
+    export(state, file_queue, rules=rules(*both))
     later = DAY + timedelta(days=1)
     # Within 24 hours of what the other was sent.
     soon = PLANNED + timedelta(hours=23)
     changes = {"occasion": "later", "planned_at": soon.replace(tzinfo=None)}
     run = commit(state, proposal(1, **changes), proposal(3, **changes), day=later)
-    merged = rules(identity=MERGED)
+    merged = rules(*both, identity=MERGED)
     (batch,) = export(state, file_queue, run_id=run, rules=merged, now=NIGHT + timedelta(days=1))
     assert dict(batch.suppressed) == {"cap": 1}
     assert queued_members(queue_folder) == [2, 3]

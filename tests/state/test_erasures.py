@@ -131,7 +131,7 @@ def test_what_an_erased_customer_refused_for_a_person_names_one_who_stays(state,
 
 
 def test_what_the_second_customer_of_a_person_refused_names_one_who_stays(state, state_url) -> None:
-    """Erased is who did not found the member's key: the own key goes, and with it the way to them."""
+    """Erased is who did not found the member's key: the words stand under a key that goes."""
     gone, stays = (UUID(int=10**6 + number) for number in (1, 2))
     own = founded_member_key(gone)
     said = [("refusal", own, name) for name in (stays, gone, None)]

@@ -200,6 +200,7 @@ class _History:
                 contact_hash=decision.contact_hash,
                 channel=decision.channel,
                 purpose=decision.purpose,
+                occasion=decision.occasion,
                 send_at=send_at,
                 exported_by=self._context.run_id,
             )
@@ -275,7 +276,7 @@ def _judge(decision: Decision, context: ExitContext, history: _History) -> Verdi
         reason = CONTAMINATED_CONTACT
     elif context.merged_arms.get(_drawn_as(decision, context), decision.arm) == HOLDOUT:
         reason = MERGED_HOLDOUT
-    elif _left_as_another(decision, history):
+    elif _left_as_another(decision, campaign, send_at, history):
         reason = DUPLICATE_PERSON
     elif _duplicate(decision, campaign, send_at, context, history):
         reason = DUPLICATE_CONTACT
@@ -345,16 +346,26 @@ def _duplicate(
     )
 
 
-def _left_as_another(decision: Decision, history: _History) -> bool:
-    """Whether another message of the campaign has left for the person while this one waited.
+def _left_as_another(
+    decision: Decision, campaign: Campaign, send_at: datetime, history: _History
+) -> bool:
+    """Whether the campaign has left for the person already, decided about another member.
 
-    It was decided about another member, who was merged with this one since: neither decision knew
-    of the other. What had left before this one was decided was known then.
+    The two were merged since, and the ledger cannot tell whether that was before this message was
+    decided: one decided before may not have known of the other, whenever that left. So it counts
+    while this one waited; of a wave of a one-off campaign for ever; of a triggered one for as long
+    as its effect is read. Service messages on several occasions are about several things.
     """
+    reach = timedelta(days=campaign.monitor_days)
     return any(
         message.campaign == decision.campaign
         and message.member_key != decision.member_key
-        and message.exported_by >= decision.run_id
+        and (decision.purpose != "service" or message.occasion == decision.occasion)
+        and (
+            message.exported_by >= decision.run_id
+            or (campaign.kind == "one_off" and message.occasion == decision.occasion)
+            or (campaign.kind == "triggered" and abs(send_at - message.send_at) < reach)
+        )
         for message in history.to_person(decision)
     )
 

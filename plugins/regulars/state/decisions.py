@@ -135,6 +135,7 @@ class SentMessage:
     contact_hash: str | None
     channel: str
     purpose: str
+    occasion: str
     send_at: datetime
     exported_by: str
 
@@ -548,6 +549,7 @@ def _exported(
             decisions.c.contact_hash,
             decisions.c.channel,
             decisions.c.purpose,
+            decisions.c.occasion,
             message_events.c.send_at,
             message_events.c.run_id.label("exported_by"),
         )
