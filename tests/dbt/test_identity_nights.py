@@ -43,7 +43,7 @@ def _trade(tid: str, buyer: str, day: int, changed: int | None = None) -> Record
     }  # fmt: skip
 
 
-def _paid(name: str, buyer: str, day: int, order_id: str = "9", phone: str = "hP") -> Batch:
+def _paid(name: str, buyer: str | None, day: int, order_id: str = "9", phone: str = "hP") -> Batch:
     """An order that a phone paid, bought by whom it is said to be bought today."""
     order = {
         "order_id": order_id, "buyer_id": buyer, "status": "paid",
@@ -91,6 +91,10 @@ NIGHTS = [
         _paid("a6", "u10", 1, "10", "hQ"),
         _members("a7", "east", *(_member("u10", f"h{n}", 1) for n in range(5))),
         _members("a8", "west", _member("v10", "hQ", 1)),
+        # Orders that name nobody: two carry somebody's phone, two the same phone of nobody.
+        _members("a9", "east", _member("u12", "hG", 1)),
+        *(_paid(f"a1{n}", None, 1, f"2{n}", "hG") for n in range(2)),
+        *(_paid(f"a2{n}", None, 1, f"3{n}", "hN") for n in range(2)),
     ]),
     # A fourth customer has the shared phone; v1 has a further one, which takes nothing back; the
     # order that proved something moves to another buyer.
@@ -100,6 +104,10 @@ NIGHTS = [
         _paid("b3", "u9", 2),
         # Only one has the sixth phone by now.
         _paid("b4", "u11", 2, "10", "hR"),
+        # The regular without an account orders on, more often than people may share a phone.
+        *(_paid(f"b2{n}", None, 2, f"2{n}", "hG") for n in range(2, 4)),
+        # One is corrected to the phone of somebody else: it says no more whose it is.
+        _paid("b5", None, 2, "21", "hB"),
     ]),
     # It moves back, another order moves for good, and strangers are merged by hand.
     _night(3, [
@@ -124,13 +132,15 @@ NIGHTS = [
 PAIR = {"east/u1", "west/v1"}
 CHAIN = {"east/u6", "east/u7", "west/v6"}
 PAYER = {"east/u8", "west/v8"}
+FIRST_GUESTS = {"east/u12", "east/order:20", "east/order:21"}
+GUESTS = {"east/u12", "east/order:20", "east/order:22", "east/order:23"}
 BY_HAND = {"east/u2", "west/v2"}
 EXPECTED = [
-    [PAIR, CHAIN, PAYER, {"east/u3", "east/u4", "west/v3"}],
-    [PAIR, CHAIN, {"east/u9", "west/v8"}],
-    [PAIR, CHAIN, PAYER, BY_HAND],
-    [PAYER],
-    [PAIR, CHAIN, PAYER, BY_HAND],
+    [PAIR, CHAIN, PAYER, FIRST_GUESTS, {"east/u3", "east/u4", "west/v3"}],
+    [PAIR, CHAIN, GUESTS, {"east/u9", "west/v8"}],
+    [PAIR, CHAIN, PAYER, GUESTS, BY_HAND],
+    [PAYER, GUESTS],
+    [PAIR, CHAIN, PAYER, GUESTS, BY_HAND],
 ]
 """After each night: who of more than one customer is one member."""
 

@@ -131,6 +131,7 @@ select
     visible.platform,
     visible.shop,
     visible.buyer_id,
+    starts_with(visible.buyer_id, 'order:') as is_guest,
     coalesce(newest_members.is_employee, false) as is_employee,
     recorded.first_recorded_at
 from visible

@@ -223,6 +223,11 @@ select
     max(seen_at) as last_seen_at,
     -- Every row of a customer is made together, so the window sees all of them.
     cast(count(*) over (partition by customer_key, identifier_type) as integer) as same_type_count,
+    cast(
+        count(*) filter (where is_identity_key and identifier_type <> 'by_hand') over (
+            partition by customer_key
+        ) as integer
+    ) as recorded_key_count,
     min_by(_batch_id, sequence) as _batch_id,
     min_by(_line, sequence) as _line
 from typed

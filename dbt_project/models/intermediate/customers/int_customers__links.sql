@@ -18,7 +18,17 @@ shared as (
         identifiers.*,
         rules.max_customers,
         rules.max_per_customer,
-        cast(count(*) over (partition by identifiers.identifier_key) as integer) as customer_count
+        rules.max_guest_orders,
+        customers.is_guest,
+        cast(count(*) over (partition by identifiers.identifier_key) as integer) as customer_count,
+        count(*) filter (where not customers.is_guest) over (
+            partition by identifiers.identifier_key
+        ) as named_count,
+        count(*) filter (
+            where
+                not customers.is_guest
+                and identifiers.same_type_count <= rules.max_per_customer
+        ) over (partition by identifiers.identifier_key) as believed_count
     from {{ ref('int_customers__identifiers') }} as identifiers
     inner join rules
         on
@@ -45,14 +55,24 @@ contested as (
     group by one.identifier_key
 ),
 
+-- A limit means people. An order that names no buyer may be anybody's: it is that person's whom all
+-- that it was recorded with names, and joins nobody to anybody.
 judged as (
     select
         shared.*,
         -- The first reason in this order is told.
         case
             when contested.identifier_key is not null then 'parted_by_hand'
-            when shared.customer_count > shared.max_customers then 'shared_by_too_many'
+            when shared.named_count > shared.max_customers then 'shared_by_too_many'
             when shared.same_type_count > shared.max_per_customer then 'customer_has_too_many'
+            when not shared.is_guest or shared.identifier_type = 'by_hand' then null
+            when shared.customer_count - shared.named_count > shared.max_guest_orders
+                then 'shared_by_too_many'
+            when
+                shared.named_count = 0
+                or shared.believed_count < shared.named_count
+                or shared.recorded_key_count > 1
+                then 'guest_names_no_one_person'
         end as unused_reason
     from shared
     left join contested
