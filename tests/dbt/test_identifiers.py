@@ -64,6 +64,17 @@ def test_every_field_has_a_row_for_whoever_has_none() -> None:
     assert len(set(keys)) == len(keys)
 
 
+def test_a_number_of_the_shops_own_in_a_file_is_no_other_shops_buyer() -> None:
+    scopes = {
+        (row["platform"], row["record_source"]): row["scope"]
+        for row in _types()
+        if row["field"] == "buyer_id"
+    }
+    beyond = {platform for (platform, _), scope in scopes.items() if scope in ("app", "platform")}
+    assert {"taobao", "jd", "doudian"} <= beyond
+    assert {scopes.get((platform, "file")) for platform in beyond} == {"shop"}
+
+
 def _rows(warehouse: Warehouse) -> list[tuple[object, ...]]:
     with open_pair(warehouse.directory) as connection:
         return connection.execute(ROWS).fetchall()

@@ -67,7 +67,9 @@ streets with `**`) stays as it is |
 `buyer_id`, `order_id` and `line_id` are the platform's own ids (Taobao: `buyer_open_uid`, `tid`, \
 `oid`), so an order delivered by file and later changed by the API stays one order. A `buyer_id` \
 or `member_id` that is itself a mobile number or an e-mail address is refused, since ids are \
-published as they are: deliver a number of your own, or a hash.
+published as they are: deliver a number of your own, or a hash. A `buyer_id` in a file holds \
+within its shop: that it means the same buyer at another one is believed of the platforms' \
+interfaces alone.
 
 ## Streams
 """
