@@ -190,6 +190,36 @@ def test_how_somebody_stands_to_the_mean_of_all_is_not_their_own(settings):
     }
 
 
+def test_whom_the_median_of_all_brings_into_a_segment_is_not_their_own(settings):
+    found = []
+    for quality, is_sleeper, members in (
+        ("low", False, [(ANNA, "2017-10-01")]),
+        ("high", True, [(ANNA, "2017-10-01"), (ANNA, None)]),
+        ("low", False, [(ANNA, "2017-10-02")]),
+    ):
+        with duckdb.connect() as connection:
+            connection.execute(
+                "create table mart_member_lifecycle as select ?::uuid as member_key, "
+                "? as newcomer_quality, ?::boolean as is_high_quality_sleeper",
+                [ANNA, quality, is_sleeper],
+            )
+            connection.execute(
+                "create table mart_segment_members (member_key uuid, entered_on date)"
+            )
+            connection.executemany("insert into mart_segment_members values (?, ?)", members)
+            one = content_of(connection, "memory")
+            everybody = content_of(connection, "memory", Reach(members=frozenset({ANNA})))
+            found.append((one.tables, everybody.tables))
+    tables = {"mart_member_lifecycle", "mart_segment_members"}
+    (low, low_apart), (high, _), (entered_later, later_apart) = found
+    assert altered_tables(low, high) == tables
+    assert altered_tables(low, entered_later) == {
+        "mart_segment_members",
+        "mart_segment_members:own",
+    }
+    assert altered_tables(low_apart, later_apart) == {"mart_segment_members"}
+
+
 # --- members of several customers ----------------------------------------------------------------
 
 CARL, DORA, EMIL, FRED = (UUID(int=number) for number in (3, 4, 5, 6))

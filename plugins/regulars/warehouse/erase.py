@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import utime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -44,10 +45,16 @@ RELATIVE_COLUMNS = frozenset(
         *("cycle_basis", "cycle_days", "due_on", "dormant_on", "window_basis"),
         *("cycle_activity_stage", "cycle_silent_on", "cycle_lost_on", "cycle_dead_on"),
         *("action_cell_code", "next_action", "next_action_zh", "at_risk_on", "lapsed_on"),
+        # By the median order of all buyers, and by the cell to act by.
+        *("newcomer_quality", "is_high_quality_sleeper"),
     }
 )
 """How a person stands to all, their mean or their beginning: it moves for others when somebody is
 erased."""
+
+RELATIVE_ROWS: Mapping[str, str] = MappingProxyType({"mart_segment_members": "entered_on is null"})
+"""By mart, SQL that is true for rows which are there because of such columns: who is in a segment
+by what is known of the business date alone. Those of dated segments have the date of the entry."""
 
 BRIDGES = frozenset({"dim_member_identities", "dim_member_links"})
 """A row of these is a customer's; in any other mart with a member key it tells of all of theirs."""
@@ -382,7 +389,7 @@ def content_of(
         "select table_name, column_name from information_schema.columns where table_catalog = ?",
         [catalog],
     ).fetchall()
-    left_out: dict[str, str] = {}
+    left_out = {table: sql for table, sql in RELATIVE_ROWS.items() if table in dict(rows)}
     if apart:
         for name, keys in (("apart_members", apart.members), ("apart_customers", apart.customers)):
             listed = pa.table({"key": pa.array(sorted(map(str, keys)), pa.string())})
@@ -391,11 +398,10 @@ def content_of(
                 f"create or replace temporary table {name} as select key::uuid as key from listed"
             )
             connection.unregister("listed")
-        left_out = {
-            table: "member_key in (select key from apart_members)"
-            for table, column in rows
-            if column == "member_key"
-        }
+        for table, column in rows:
+            if column == "member_key":
+                joined = "coalesce(member_key in (select key from apart_members), false)"
+                left_out[table] = f"{left_out.get(table, 'false')} or {joined}"
         left_out[CREDITED] = "customer_key in (select key from apart_customers)"
     own = digest_tables(connection, catalog, RELATIVE_COLUMNS, left_out)
     persons = {table for table, column in rows if column in PERSON_COLUMNS}
