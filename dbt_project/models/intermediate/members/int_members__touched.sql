@@ -171,15 +171,18 @@ refusing_members as (
     select spoken.present_member_key as member_key
     from {{ recorded_about_members('state__refusals') }} as spoken
     where spoken.member_key is not null
-    union
-    select identities.member_key
-    from refusals
-    inner join member_records as records
-        on
-            refusals.brand = records.brand
-            and refusals.contact_hash in (records.phone_hash, records.email_hash)
-    inner join identities
-        on records.customer_key = identities.customer_key
+    -- Joined by equality, or every refusal would meet every record of its brand.
+    {%- for contact in ['phone_hash', 'email_hash'] %}
+        union
+        select identities.member_key
+        from refusals
+        inner join member_records as records
+            on
+                refusals.brand = records.brand
+                and refusals.contact_hash = records.{{ contact }}
+        inner join identities
+            on records.customer_key = identities.customer_key
+    {%- endfor %}
 )
 
 select identities.member_key
