@@ -1007,7 +1007,8 @@ class Night:
 
         Refusals, and of the consents those that take a recorded refusal back: the newest word
         counts, and the exit looks at recorded words only. Each is recorded under the key that the
-        customer who said it founds, with the contact that customer has.
+        customer who said it founds, with the contact that customer has,
+        and names nobody else, who may be another person once the two are parted.
 
         Returns:
             Recorded member key -> today's, for those that differ, of everybody whom the batches
@@ -1015,7 +1016,7 @@ class Night:
         """
         batches = self.state.ledger.unsettled_batches()
         waiting = {
-            decision.member_key: decision.customer_key
+            decision.member_key
             for batch in batches
             for decision in self.state.ledger.unsettled(*batch)
         }
@@ -1026,8 +1027,8 @@ class Night:
         with open_warehouse(self.settings, holder=f"{self._holder} consents") as connection:
             self._require_loaded(run_id, connection)
             identity = control.identity_map(connection, concerned)
-            named = {identity.get(key, key): customer for key, customer in waiting.items()}
-            words = control.read_words(connection, "sms", named)
+            people = {identity.get(key, key) for key in waiting}
+            words = control.read_words(connection, "sms", people)
         evidence = f"int_members__consents of {run_id}"
         refusals: list[ConsentRecord] = []
         grants: list[ConsentRecord] = []
@@ -1042,7 +1043,7 @@ class Night:
                 kind="refusal" if word.is_refusal else "consent",
                 occurred_at=at or opened_at,
                 evidence=evidence,
-                customer_key=named[word.member_key],
+                customer_key=word.customer_key,
             )
             if word.is_refusal:
                 refusals.append(record)

@@ -199,7 +199,8 @@ class Word:
 
     Attributes:
         member_key: the member.
-        founded_member_key: the key that the customer founds who said it.
+        customer_key: the customer who said it.
+        founded_member_key: the key that this customer founds.
         contact_hash: keyed hash of the contact it was said with; None when there is none.
         is_refusal: it is a no.
         said_at: when (UTC), if that is known.
@@ -208,6 +209,7 @@ class Word:
 
     brand: str
     member_key: UUID
+    customer_key: UUID
     founded_member_key: UUID
     contact_hash: str | None
     is_refusal: bool
@@ -234,8 +236,8 @@ def read_words(
             and (consent in ('granted', 'refused') or is_refused_by_now)
         )
         select
-            speakers.brand, words.member_key, speakers.founded_member_key, words.contact_hash,
-            words.is_refusal, words.consent_at, words.is_visible
+            speakers.brand, words.member_key, words.customer_key, speakers.founded_member_key,
+            words.contact_hash, words.is_refusal, words.consent_at, words.is_visible
         from words
         inner join marts.main.dim_member_identities as speakers
             on words.customer_key = speakers.customer_key
