@@ -246,8 +246,17 @@ def read_words(
         [channel, sorted(map(str, members))],
     ).fetchall()
     return [
-        Word(*told, at.replace(tzinfo=UTC) if at else None, is_visible)
-        for *told, at, is_visible in rows
+        Word(
+            brand=brand,
+            member_key=member_key,
+            customer_key=customer_key,
+            founded_member_key=founded,
+            contact_hash=contact,
+            is_refusal=is_refusal,
+            said_at=at.replace(tzinfo=UTC) if at else None,
+            is_visible=is_visible,
+        )
+        for brand, member_key, customer_key, founded, contact, is_refusal, at, is_visible in rows
     ]
 
 
