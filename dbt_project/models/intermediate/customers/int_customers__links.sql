@@ -25,9 +25,7 @@ shared as (
             partition by identifiers.identifier_key
         ) as named_count,
         count(*) filter (
-            where
-                not customers.is_guest
-                and identifiers.same_type_count <= rules.max_per_customer
+            where not customers.is_guest and identifiers.same_type_count <= rules.max_per_customer
         ) over (partition by identifiers.identifier_key) as believed_count
     from {{ ref('int_customers__identifiers') }} as identifiers
     inner join rules
