@@ -39,7 +39,16 @@ members as (
         members.birth_month is not null and members.birth_day is not null as has_birthday,
         members.phone_hash is not null as has_phone,
         members.email_hash is not null as has_email,
-        coalesce(rfm.monetary_score = 5, false) as is_key_member,
+        -- Scores that are not ready are chance: then the band of the average order says it, as it
+        -- does for the named segments.
+        coalesce(
+            case
+                when rfm.rfm_segment_basis = 'cut_points' then rfm.monetary_score = 5
+                else coalesce(rfm.aov_band = 'high', rfm.monetary_score = 5)
+            end,
+            false
+        ) as is_key_member,
+        rfm.rfm_segment_basis as key_member_basis,
         lifecycle.activity_stage,
         lifecycle.last_valid_order_date,
         lifecycle.lost_on,
@@ -424,6 +433,7 @@ select
     next_attributes.field as next_missing_attribute,
     next_attributes.label_zh as next_missing_attribute_zh,
     judged.is_key_member,
+    judged.key_member_basis,
     -- Few can be asked: key members alone, and those whose first attribute is missing first.
     case when judged.is_key_member then next_attributes.ask_rank end as ask_rank,
     {%- for point in contact_points %}
