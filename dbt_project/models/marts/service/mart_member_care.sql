@@ -122,7 +122,6 @@ contacts as (
 messages as (
     select
         identities.member_key,
-        sends.delivery_state,
         sends.purpose,
         {{ to_local_date('sends.sent_at', 'run_shops.zone') }} as sent_date
     from {{ ref('fct_campaign_sends') }} as sends
@@ -136,6 +135,8 @@ messages as (
     where
         sends.outcome = 'sent'
         and sends.sent_at < run_shops.visible_until
+        -- What never arrived has not been said.
+        and coalesce(sends.delivery_state, '') not in ('failed', 'intercepted')
 ),
 
 known as (
@@ -255,10 +256,32 @@ newest_surveys as (
     group by away.member_key
 ),
 
+away_customers as (
+    select identities.customer_key
+    from identities
+    inner join away
+        on identities.member_key = away.member_key
+),
+
+-- Reviews are many, those of who stays away are few: the others' versions are not even sorted.
+away_reviews as (
+    select review_key
+    from {{ ref('int_reviews__unioned') }}
+    where
+        customer_key in (select away_customers.customer_key from away_customers)
+        or order_key in (
+            select orders.order_key
+            from {{ ref('fct_orders') }} as orders
+            inner join away_customers
+                on orders.customer_key = away_customers.customer_key
+        )
+),
+
 -- A review that was changed says what its newest version says.
 newest_versions as (
     select *
     from {{ ref('int_reviews__unioned') }}
+    where review_key in (select away_reviews.review_key from away_reviews)
     qualify row_number() over (
         partition by review_key
         order by _extracted_at desc nulls last, _batch_id desc nulls last, _line desc nulls last
@@ -300,6 +323,19 @@ spoken_with as (
         on contacts.contacted_date > run.silent_since_date
 ),
 
+-- Where neither messages nor contacts are told, silence is the source's.
+telling_brands as (
+    select members.brand
+    from members
+    inner join (
+        select messages.member_key from messages
+        union
+        select contacts.member_key from contacts
+    ) as addressed
+        on members.member_key = addressed.member_key
+    group by members.brand
+),
+
 found as (
     select member_key, 'survey' as evidence, match
     from newest_surveys
@@ -329,6 +365,8 @@ found as (
     union all
     select away.member_key, 'no_message' as evidence, '*' as match
     from away
+    inner join telling_brands
+        on away.brand = telling_brands.brand
     left join spoken_with
         on away.member_key = spoken_with.member_key
     where spoken_with.member_key is null
@@ -353,8 +391,7 @@ churn_reasons as (
     group by away.member_key
 ),
 
--- A message has failed when its time is over and the member is as far away as before; one that
--- never arrived has not been tried.
+-- A message has failed when its time is over and the member is as far away as before.
 failed_messages as (
     select
         away.member_key,
@@ -369,7 +406,6 @@ failed_messages as (
     where
         messages.sent_date <= run.failed_until_date
         and coalesce(messages.purpose, 'marketing') = 'marketing'
-        and coalesce(messages.delivery_state, '') not in ('failed', 'intercepted')
     group by away.member_key
 ),
 
@@ -390,6 +426,7 @@ ordering_members as (
 uplifts as (
     select
         brands.brand,
+        uplifts.currency,
         uplifts.expected_uplift_amount,
         uplifts.message_cost_amount
     from (select members.brand from members group by members.brand) as brands
@@ -413,6 +450,7 @@ judged as (
         members.activity_stage = 'dead'
         and coalesce(failed_messages.failed_send_count, 0) >= run.abandon_failed_sends
         and ordering_members.member_key is null as is_given_up,
+        uplifts.currency,
         uplifts.expected_uplift_amount,
         uplifts.message_cost_amount
     from members
@@ -444,6 +482,7 @@ select
     churn_reasons.churn_reason_zh,
     churn_reasons.churn_evidence,
     cast(judged.failed_winback_count as integer) as failed_winback_count,
+    judged.currency,
     judged.expected_uplift_amount as winback_uplift_amount,
     -- What nobody has measured gives nobody up.
     coalesce(
