@@ -323,15 +323,17 @@ spoken_with as (
         on contacts.contacted_date > run.silent_since_date
 ),
 
+addressed as (
+    select member_key from messages
+    union
+    select member_key from contacts
+),
+
 -- Where neither messages nor contacts are told, silence is the source's.
 telling_brands as (
     select members.brand
     from members
-    inner join (
-        select messages.member_key from messages
-        union
-        select contacts.member_key from contacts
-    ) as addressed
+    inner join addressed
         on members.member_key = addressed.member_key
     group by members.brand
 ),
