@@ -117,7 +117,7 @@ def models(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Compil
         "warehouse.intermediate.int_rfm__member_values": {
             "member_key": "uuid", "brand": "varchar", "currency": "varchar",
             "first_valid_order_date": "date", "window_net_amount": "decimal(18,2)",
-            "window_order_count": "bigint",
+            "window_order_count": "bigint", "window_money_order_count": "bigint",
         },
         "warehouse.intermediate.int_members__product_purchases": {
             "member_key": "uuid", "brand": "varchar", "product_group": "varchar",

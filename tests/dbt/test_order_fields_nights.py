@@ -79,6 +79,7 @@ NIGHTS = [
             _order("shared-1", "fred", 1, **_phone("receiver", "h5")),
             _order("bought", "gina", 1, store_id="A"),
             _order("whole", "hans", 1, store_id="A"),
+            _order("again", "kate", 1),
         ]),
         ("order_lines", "east", [_line("pallet", quantity="100"), _line("bought"), _line("whole")]),
         ("orders", "west", [_order("alone", "iris", 1, **_phone("receiver", "h6"))]),
@@ -88,20 +89,31 @@ NIGHTS = [
         ("orders", "west", [_order("shared-2", "jane", 2, **_phone("receiver", "h5"))]),
         # Store B exchanges what store A sold: its till books a refund and another order. Another
         # till books neither.
-        ("orders", "east", [_order("swap", "gina", 2, store_id="B")]),
+        ("orders", "east", [
+            _order("swap", "gina", 2, store_id="B"), _order("again-1", "kate", 2),
+        ]),
         ("order_lines", "east", [_line("swap")]),
-        ("refunds", "east", [_refund("r1", "bought", 2)]),
+        ("refunds", "east", [_refund("r1", "bought", 2), _refund("r4", "again", 2)]),
         ("store_services", "east", [
             _service("x1", "bought", "exchange", "B", 2, refund_id="r1",
                      replacement_order_id="swap"),
             _service("x2", "whole", "exchange", "B", 2),
+            _service("x5", "again", "exchange", "E", 2, refund_id="r4",
+                     replacement_order_id="again-1"),
         ]),
     ),
     # Store C takes a part of both back; one till knows what it took back by the order of store B.
+    # And what was handed out for a third is exchanged again.
     _night(
         3,
-        ("refunds", "east", [_refund("r2", "swap", 3, "4.00"), _refund("r3", "whole", 3, "9.00")]),
+        ("orders", "east", [_order("again-2", "kate", 3)]),
+        ("refunds", "east", [
+            _refund("r2", "swap", 3, "4.00"), _refund("r3", "whole", 3, "9.00"),
+            _refund("r5", "again-1", 3),
+        ]),
         ("store_services", "east", [
+            _service("x6", "again-1", "exchange", "E", 3, refund_id="r5",
+                     replacement_order_id="again-2"),
             _service("x3", "bought", "return", "C", 3, refund_id="r2"),
             _service("x4", "whole", "return", "C", 3, refund_id="r3"),
         ]),
@@ -109,6 +121,7 @@ NIGHTS = [
     # The first exchange was entered for the wrong order and is struck out.
     _night(
         4,
+        ("refunds", "east", [_refund("r6", "again-2", 4)]),
         ("store_services", "east", [_service("x1", "whole", "exchange", "D", 2)]),
     ),
 ]  # fmt: skip
@@ -185,9 +198,13 @@ def test_a_flag_counts_from_its_day_on(told: Told) -> None:
     assert reasons[0] == {"pallet": "wholesale"}
     shared = {"shared-1": "brushing", "shared-2": "brushing"}
     assert (
-        reasons[1] == {"pallet": "wholesale", "by-order": "brushing", "swap": "exchange"} | shared
+        reasons[1]
+        == {"pallet": "wholesale", "by-order": "brushing", "swap": "exchange"}
+        | {"again-1": "exchange"}
+        | shared
     )
-    assert reasons[2] == reasons[1] | {"by-buyer": "wholesale", "whole": "refunded"}
+    late = {"by-buyer": "wholesale", "whole": "refunded", "again-2": "exchange"}
+    assert reasons[2] == reasons[1] | late
     assert {row["flagged_by"] for row in told.nights[2].values()} == {
         None, "hand", "shared_receiver", "store_service", "wholesale_quantity",
     }  # fmt: skip
@@ -215,6 +232,14 @@ def test_bought_at_one_store_exchanged_and_returned_at_others(told: Told) -> Non
     # An exchange that no till booked leaves the order as it is, and a return ends it.
     assert told.nights[1]["whole"]["is_valid_order"]
     assert told.nights[2]["whole"]["void_date"] == date(2017, 10, 3)
+
+
+def test_what_is_exchanged_again_and_given_back_ends_the_first_order(told: Told) -> None:
+    nets = [night["again"]["net_amount"] for night in told.nights]
+    assert nets == [9, 9, 9, 0]
+    assert told.nights[3]["again"]["void_date"] == date(2017, 10, 4)
+    replaced = [told.nights[3][name]["invalid_reason"] for name in ("again-1", "again-2")]
+    assert replaced == ["exchange", "exchange"]
 
 
 def test_an_exchange_struck_out_leaves_a_return_and_a_purchase(told: Told) -> None:

@@ -64,7 +64,10 @@ def test_a_customer_without_key_or_id_stops_the_night(tmp_path, key, buyer):
     assert ["without a key or an id" in note for note in found] == [True]
 
 
-def warnings_of_orders(tmp_path, guests, others, record_source, platform):
+NOT_ENDED = (None, None, None, None)
+
+
+def warnings_of_orders(tmp_path, guests, others, record_source, platform, ended=NOT_ENDED):
     path = tmp_path / "marts.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute(
@@ -83,11 +86,12 @@ def warnings_of_orders(tmp_path, guests, others, record_source, platform):
                 ? as record_source, date '2017-10-01' as created_date,
                 date '2017-10-01' as paid_date, 1.00 as paid_amount, 1.00 as net_amount,
                 true as is_paid, true as is_reconciled, null::varchar as store_id,
-                null::varchar as store_exchanged_id, null::varchar as store_returned_id,
+                ?::varchar as store_exchanged_id, ?::varchar as store_returned_id,
+                ?::date as void_date, ?::varchar as invalid_reason,
                 null::varchar as channel, number < ? as is_guest
             from range(?) as numbers (number)
             """,
-            (platform, record_source, guests, guests + others),
+            (platform, record_source, *ended, guests, guests + others),
         )
     folder = tmp_path / "expectations" / "marts"
     folder.mkdir(parents=True)
@@ -116,6 +120,21 @@ def warnings_of_orders(tmp_path, guests, others, record_source, platform):
 def test_many_guests_are_told_of(tmp_path, guests, others, record_source, platform, is_told):
     notes = warnings_of_orders(tmp_path, guests, others, record_source, platform)
     assert ["name no buyer" in note for note in notes] == [True] * is_told
+
+
+@pytest.mark.parametrize(
+    ("ended", "is_told"),
+    [
+        (("B", None, "2017-10-01", "refunded"), True),
+        (("B", None, "2017-09-30", "refunded"), False),
+        (("B", None, "2017-10-01", "closed"), False),
+        (("B", "C", "2017-10-01", "refunded"), False),
+        ((None, None, "2017-10-01", "refunded"), False),
+    ],
+)
+def test_an_exchange_that_ended_its_order_is_told_of(tmp_path, ended, is_told):
+    notes = warnings_of_orders(tmp_path, 0, 1, "file", "pdd", ended)
+    assert ["refund_id" in note for note in notes] == [True] * is_told
 
 
 def of_tiers(tmp_path, rows):

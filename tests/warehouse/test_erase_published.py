@@ -174,12 +174,21 @@ def test_marts_with_a_row_per_person_are_told_from_those_that_count_many(setting
     }
 
 
-def test_how_somebody_stands_to_the_mean_of_all_is_not_their_own(settings):
+@pytest.mark.parametrize(
+    "relative",
+    [
+        "recency_bit",
+        "newcomer_quality",
+        "is_high_quality_sleeper",
+        *("is_key_member", "key_member_basis", "ask_rank"),
+    ],
+)
+def test_how_somebody_stands_to_the_mean_of_all_is_not_their_own(relative):
     found = []
     for orders, bit in ((1, 0), (1, 1), (2, 0)):
         with duckdb.connect() as connection:
             connection.execute("create table mart_member_rfm (member_key uuid, n int, r_bit int)")
-            connection.execute("alter table mart_member_rfm rename r_bit to recency_bit")
+            connection.execute(f"alter table mart_member_rfm rename r_bit to {relative}")
             connection.execute("insert into mart_member_rfm values (?, ?, ?)", [ANNA, orders, bit])
             found.append(content_of(connection, "memory"))
     one, other_mean, other_person = found

@@ -41,6 +41,8 @@ RELATIVE_COLUMNS = frozenset(
     {
         *("recency_bit", "frequency_bit", "monetary_bit", "rfm_class", "rfm_class_zh"),
         *("score_readiness", "rfm_segment_basis", "rfm_segment", "rfm_segment_zh"),
+        # Who is asked goes by whether scores are ready; a newcomer is held against the median.
+        *("is_key_member", "key_member_basis", "ask_rank", "newcomer_quality"),
         # By the cycle that a product group's buyers have taught, and what follows from it.
         *("cycle_basis", "cycle_days", "due_on", "dormant_on", "window_basis"),
         *("cycle_activity_stage", "cycle_silent_on", "cycle_lost_on", "cycle_dead_on"),

@@ -3,7 +3,7 @@
 {%- set no_trace_days = var('no_trace_days') -%}
 {%- set receiver_max_shops = var('receiver_max_shops') %}
 
-with run_shops as (
+with recursive run_shops as (
     select * from {{ source('ops', 'run_shops') }}
 ),
 
@@ -14,7 +14,10 @@ pending_batches as (
 order_versions as (
     select
         order_key, customer_key, brand, platform, shop, _batch_id, created_at, paid_at, shipped_at,
-        signed_at, ended_at, finished_at, closed_at, modified_at, receiver_phone_hash
+        {%- if receiver_max_shops is not none %}
+            receiver_phone_hash,
+        {%- endif %}
+        signed_at, ended_at, finished_at, closed_at, modified_at
     from {{ ref('int_orders__unioned') }}
 ),
 
@@ -215,6 +218,13 @@ touched_by_service as (
         and store_service_key in (
             select touched_services.store_service_key from touched_services
         )
+    union all
+    select refund_versions.order_key
+    from {{ ref('stg_file__store_services') }} as services
+    inner join touched_services
+        on services.store_service_key = touched_services.store_service_key
+    inner join refund_versions
+        on services.refund_key = refund_versions.refund_key
 ),
 
 touched_alone as (
@@ -243,30 +253,56 @@ touched_alone as (
     select order_key from touched_by_service
 ),
 
--- What a till booked for an exchange and the order it exchanged are looked at together: refunds of
--- the one are the other's.
+-- What tills booked for an exchange, what that exchanged in turn and the refunds that they name are
+-- looked at together: refunds of the one are the other's, or share an order that took their place.
 exchanges as (
-    select order_key, replacement_order_key
+    select
+        order_key,
+        replacement_order_key as other_order_key,
+        refund_key
     from {{ ref('int_orders__store_services') }}
-    where is_exchanged_order
+    where
+        kind = 'exchange'
+        and replacement_order_key is not null
+),
+
+exchange_pairs as (
+    select order_key, other_order_key
+    from exchanges
+    union
+    select
+        exchanges.order_key,
+        refund_versions.order_key as other_order_key
+    from exchanges
+    inner join refund_versions
+        on exchanges.refund_key = refund_versions.refund_key
+),
+
+exchange_links as (
+    select order_key, other_order_key
+    from exchange_pairs
+    union
+    select
+        other_order_key as order_key,
+        order_key as other_order_key
+    from exchange_pairs
 ),
 
 touched_exchanges as (
     select order_key
-    from exchanges
-    where
-        order_key in (select touched_alone.order_key from touched_alone)
-        or replacement_order_key in (select touched_alone.order_key from touched_alone)
+    from exchange_links
+    where order_key in (select touched_alone.order_key from touched_alone)
+    union
+    select exchange_links.other_order_key as order_key
+    from touched_exchanges
+    inner join exchange_links
+        on touched_exchanges.order_key = exchange_links.order_key
 ),
 
 touched as (
     select order_key from touched_alone
     union all
     select order_key from touched_exchanges
-    union all
-    select replacement_order_key as order_key
-    from exchanges
-    where order_key in (select touched_exchanges.order_key from touched_exchanges)
 )
 
 select order_key

@@ -9,36 +9,24 @@ refund_statuses as (
 ),
 
 -- A till that exchanges goods books a refund and another order. The money never left, and what
--- becomes of the other order happens to the first.
+-- becomes of the other order happens to the first, if that one is a purchase that we know.
 exchanges as (
-    select *
-    from {{ ref('int_orders__store_services') }}
-    where is_exchanged_order
+    select services.*
+    from {{ ref('int_orders__store_services') }} as services
+    inner join {{ ref('int_orders__current') }} as first_orders
+        on services.first_order_key = first_orders.order_key
+    where
+        services.is_exchanged_order
+        and first_orders.paid_at is not null
 ),
 
 replaced_orders as (
     select
         replacement_order_key,
-        min_by(order_key, service_id) as order_key,
-        case when count(*) = 1 then max(line_id) end as line_id
+        first_order_key as order_key,
+        first_line_id as line_id
     from exchanges
-    group by replacement_order_key
-),
-
-replaced_amounts as (
-    select
-        pairs.refund_key,
-        sum(orders.payable_amount) as replaced_amount
-    from (
-        select refund_key, replacement_order_key
-        from exchanges
-        where refund_key is not null
-        group by refund_key, replacement_order_key
-    ) as pairs
-    inner join {{ ref('int_orders__current') }} as orders
-        on pairs.replacement_order_key = orders.order_key
-    where orders.paid_at is not null
-    group by pairs.refund_key
+    group by replacement_order_key, first_order_key, first_line_id
 ),
 
 -- All versions of a refund are weighed together, even those that named another order.
@@ -90,6 +78,42 @@ told_instants as (
     from ranked
     where refund_status = 'succeeded' and refunded_at is not null
     qualify row_number() over (partition by refund_key order by {{ newest_first() }}) = 1
+),
+
+-- An order that takes the place of what several refunds gave back does so once: those that
+-- succeeded come first, each for what the ones before have left.
+replaced_shares as (
+    select
+        newest.refund_key,
+        coalesce(newest.refund_amount, 0) as refund_amount,
+        orders.payable_amount,
+        sum(coalesce(newest.refund_amount, 0)) over (
+            partition by pairs.replacement_order_key
+            order by
+                coalesce(newest.refund_status = 'succeeded', false) desc nulls last,
+                newest.refund_key asc nulls last
+            rows between unbounded preceding and current row
+        ) as refunded_so_far
+    from (
+        select refund_key, replacement_order_key
+        from exchanges
+        group by refund_key, replacement_order_key
+    ) as pairs
+    inner join newest on pairs.refund_key = newest.refund_key
+    inner join {{ ref('int_orders__current') }} as orders
+        on pairs.replacement_order_key = orders.order_key
+    where orders.paid_at is not null
+),
+
+replaced_amounts as (
+    select
+        refund_key,
+        sum(
+            least(refunded_so_far, payable_amount)
+            - least(refunded_so_far - refund_amount, payable_amount)
+        ) as replaced_amount
+    from replaced_shares
+    group by refund_key
 ),
 
 listed as (

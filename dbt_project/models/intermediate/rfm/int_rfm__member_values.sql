@@ -66,6 +66,8 @@ select
         ) as decimal(18, 2)
     ) as lifetime_net_amount,
     count(*) filter (where orders.is_in_window) as window_order_count,
+    count(*) filter (where orders.is_in_window and orders.currency = currencies.currency)
+        as window_money_order_count,
     count(distinct orders.paid_date) filter (where orders.is_in_window) as window_order_day_count,
     cast(
         coalesce(

@@ -145,12 +145,17 @@ stores_of_orders as (
     group by services.order_key
 ),
 
--- What a till books for goods handed out in exchange is the first order's, and bought once.
+-- What a till books for goods handed out in exchange is the first order's, and bought once; where
+-- nobody knows that one, it is the purchase.
 replacements as (
-    select replacement_order_key as order_key
-    from {{ ref('int_orders__store_services') }}
-    where is_exchanged_order
-    group by replacement_order_key
+    select services.replacement_order_key as order_key
+    from {{ ref('int_orders__store_services') }} as services
+    inner join {{ ref('int_orders__current') }} as first_orders
+        on services.first_order_key = first_orders.order_key
+    where
+        services.is_exchanged_order
+        and first_orders.paid_at is not null
+    group by services.replacement_order_key
 ),
 
 paid_orders as (

@@ -120,11 +120,12 @@ median_orders as (
         order_values.currency,
         cast(
             {{ quantile(
-                'order_values.window_net_amount / nullif(order_values.window_order_count, 0)', 0.5
+                'order_values.window_net_amount / nullif(order_values.window_money_order_count, 0)',
+                0.5,
             ) }} as decimal(18, 2)
         ) as median_order_amount
     from order_values
-    where order_values.window_order_count > 0
+    where order_values.window_money_order_count > 0
     group by order_values.brand, order_values.currency
 ),
 

@@ -16,7 +16,7 @@ buyers as (
             else member_values.window_order_count
         end as frequency_count,
         cast(
-            member_values.window_net_amount / nullif(member_values.window_order_count, 0)
+            member_values.window_net_amount / nullif(member_values.window_money_order_count, 0)
             as decimal(18, 2)
         ) as aov_amount
     from {{ ref('int_rfm__member_values') }} as member_values
@@ -161,8 +161,11 @@ scored as (
                     else 1
                 end
         end as recency_cut_score,
-        -- Three bands on five scores: the lowest, the middle, the highest.
-        2 * aov_bands.band_rank - 1 as monetary_cut_score,
+        -- Three bands on five scores: the lowest, the middle, the highest. No money is the lowest.
+        case
+            when buyers.window_order_count = 0 then 1
+            else 2 * aov_bands.band_rank - 1
+        end as monetary_cut_score,
         case
             when buyers.recency_days * means.buyer_count < means.recency_sum then 1
             else 0
@@ -188,19 +191,22 @@ scored as (
             buyers.currency = aov_bands.currency
             -- The bound times the orders against their sum, as with the means above: a rounded
             -- average would stand on a bound that the exact one has not reached.
-            and buyers.window_order_count > 0
+            and buyers.window_money_order_count > 0
             and (
-                buyers.window_net_amount > aov_bands.lower_amount * buyers.window_order_count
+                buyers.window_net_amount > aov_bands.lower_amount * buyers.window_money_order_count
                 or (
-                    buyers.window_net_amount = aov_bands.lower_amount * buyers.window_order_count
+                    buyers.window_net_amount
+                    = aov_bands.lower_amount * buyers.window_money_order_count
                     and aov_bands.is_lower_included
                 )
             )
             and (
                 aov_bands.upper_amount is null
-                or buyers.window_net_amount < aov_bands.upper_amount * buyers.window_order_count
+                or buyers.window_net_amount
+                < aov_bands.upper_amount * buyers.window_money_order_count
                 or (
-                    buyers.window_net_amount = aov_bands.upper_amount * buyers.window_order_count
+                    buyers.window_net_amount
+                    = aov_bands.upper_amount * buyers.window_money_order_count
                     and aov_bands.is_upper_included
                 )
             )
@@ -232,6 +238,7 @@ select
     scored.last_valid_order_date,
     scored.recency_days,
     cast(scored.window_order_count as integer) as window_order_count,
+    cast(scored.window_money_order_count as integer) as window_money_order_count,
     cast(scored.window_order_day_count as integer) as window_order_day_count,
     scored.window_net_amount,
     scored.aov_amount,
@@ -277,5 +284,5 @@ left join segments
         end between segments.frequency_min and segments.frequency_max
         and case
             when scored.score_readiness = 'ready' then scored.monetary_score
-            else scored.monetary_cut_score
+            else coalesce(scored.monetary_cut_score, scored.monetary_score)
         end between segments.monetary_min and segments.monetary_max

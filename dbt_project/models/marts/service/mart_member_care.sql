@@ -39,7 +39,16 @@ members as (
         members.birth_month is not null and members.birth_day is not null as has_birthday,
         members.phone_hash is not null as has_phone,
         members.email_hash is not null as has_email,
-        coalesce(rfm.monetary_score = 5, false) as is_key_member,
+        -- Scores that are not ready are chance: then the band of the average order says it, as it
+        -- does for the named segments.
+        coalesce(
+            case
+                when rfm.rfm_segment_basis = 'cut_points' then rfm.monetary_score = 5
+                else coalesce(rfm.aov_band = 'high', rfm.monetary_score = 5)
+            end,
+            false
+        ) as is_key_member,
+        rfm.rfm_segment_basis as key_member_basis,
         lifecycle.activity_stage,
         lifecycle.last_valid_order_date,
         lifecycle.lost_on,
@@ -113,7 +122,6 @@ contacts as (
 messages as (
     select
         identities.member_key,
-        sends.delivery_state,
         sends.purpose,
         {{ to_local_date('sends.sent_at', 'run_shops.zone') }} as sent_date
     from {{ ref('fct_campaign_sends') }} as sends
@@ -127,6 +135,8 @@ messages as (
     where
         sends.outcome = 'sent'
         and sends.sent_at < run_shops.visible_until
+        -- What never arrived has not been said.
+        and coalesce(sends.delivery_state, '') not in ('failed', 'intercepted')
 ),
 
 known as (
@@ -246,10 +256,32 @@ newest_surveys as (
     group by away.member_key
 ),
 
+away_customers as (
+    select identities.customer_key
+    from identities
+    inner join away
+        on identities.member_key = away.member_key
+),
+
+-- Reviews are many, those of who stays away are few: the others' versions are not even sorted.
+away_reviews as (
+    select review_key
+    from {{ ref('int_reviews__unioned') }}
+    where
+        customer_key in (select away_customers.customer_key from away_customers)
+        or order_key in (
+            select orders.order_key
+            from {{ ref('fct_orders') }} as orders
+            inner join away_customers
+                on orders.customer_key = away_customers.customer_key
+        )
+),
+
 -- A review that was changed says what its newest version says.
 newest_versions as (
     select *
     from {{ ref('int_reviews__unioned') }}
+    where review_key in (select away_reviews.review_key from away_reviews)
     qualify row_number() over (
         partition by review_key
         order by _extracted_at desc nulls last, _batch_id desc nulls last, _line desc nulls last
@@ -291,6 +323,21 @@ spoken_with as (
         on contacts.contacted_date > run.silent_since_date
 ),
 
+addressed as (
+    select member_key from messages
+    union
+    select member_key from contacts
+),
+
+-- Where neither messages nor contacts are told, silence is the source's.
+telling_brands as (
+    select members.brand
+    from members
+    inner join addressed
+        on members.member_key = addressed.member_key
+    group by members.brand
+),
+
 found as (
     select member_key, 'survey' as evidence, match
     from newest_surveys
@@ -320,6 +367,8 @@ found as (
     union all
     select away.member_key, 'no_message' as evidence, '*' as match
     from away
+    inner join telling_brands
+        on away.brand = telling_brands.brand
     left join spoken_with
         on away.member_key = spoken_with.member_key
     where spoken_with.member_key is null
@@ -344,8 +393,7 @@ churn_reasons as (
     group by away.member_key
 ),
 
--- A message has failed when its time is over and the member is as far away as before; one that
--- never arrived has not been tried.
+-- A message has failed when its time is over and the member is as far away as before.
 failed_messages as (
     select
         away.member_key,
@@ -360,7 +408,6 @@ failed_messages as (
     where
         messages.sent_date <= run.failed_until_date
         and coalesce(messages.purpose, 'marketing') = 'marketing'
-        and coalesce(messages.delivery_state, '') not in ('failed', 'intercepted')
     group by away.member_key
 ),
 
@@ -381,6 +428,7 @@ ordering_members as (
 uplifts as (
     select
         brands.brand,
+        uplifts.currency,
         uplifts.expected_uplift_amount,
         uplifts.message_cost_amount
     from (select members.brand from members group by members.brand) as brands
@@ -404,6 +452,7 @@ judged as (
         members.activity_stage = 'dead'
         and coalesce(failed_messages.failed_send_count, 0) >= run.abandon_failed_sends
         and ordering_members.member_key is null as is_given_up,
+        uplifts.currency,
         uplifts.expected_uplift_amount,
         uplifts.message_cost_amount
     from members
@@ -424,6 +473,7 @@ select
     next_attributes.field as next_missing_attribute,
     next_attributes.label_zh as next_missing_attribute_zh,
     judged.is_key_member,
+    judged.key_member_basis,
     -- Few can be asked: key members alone, and those whose first attribute is missing first.
     case when judged.is_key_member then next_attributes.ask_rank end as ask_rank,
     {%- for point in contact_points %}
@@ -434,6 +484,7 @@ select
     churn_reasons.churn_reason_zh,
     churn_reasons.churn_evidence,
     cast(judged.failed_winback_count as integer) as failed_winback_count,
+    judged.currency,
     judged.expected_uplift_amount as winback_uplift_amount,
     -- What nobody has measured gives nobody up.
     coalesce(
