@@ -1,7 +1,11 @@
 {{ config(meta={'touched_relation': 'int_members__touched', 'touched_key': 'member_key'}) }}
 
+-- Bounds of other comparisons than ages may be far larger than any number of days.
 with conditions as (
-    select *
+    select
+        *,
+        case when comparison = 'age' then low end as low_days,
+        case when comparison = 'age' then high end as high_days
     from {{ source('config', 'segment_conditions') }}
     where not is_as_of
 ),
@@ -481,10 +485,10 @@ held_facts as (
         facts.member_key,
         facts.condition_id,
         greatest(
-            facts.valid_from, {{ add_days('facts.since_date', 'conditions.low') }}
+            facts.valid_from, {{ add_days('facts.since_date', 'conditions.low_days') }}
         ) as valid_from,
         least(
-            facts.valid_to, {{ add_days('facts.since_date', 'conditions.high + 1') }}
+            facts.valid_to, {{ add_days('facts.since_date', 'conditions.high_days + 1') }}
         ) as valid_to
     from facts
     inner join conditions
