@@ -168,6 +168,10 @@ def test_not_reaches_the_comparisons(write: Write, catalogue: FieldCatalogue) ->
         ("{field: gender, op: eq}", 0, "a value is missing", "add value:"),
         ("{field: gender, op: eq, value: 3}", 0, "3 is no text", "write a text"),
         ("{field: gender, op: eq, value: 'a|b'}", 0, "holds |", "write a text"),
+        ("{field: activity_stage, op: eq, value: silnet}", 0, "never 'silnet'", "mean silent?"),
+        ("{field: sms_consent, op: ne, value: refuse}", 0, "never 'refuse'", "mean refused?"),
+        ("{field: aov_band, op: in, value: [low, 9]}", 0, "9 is no text", "write a text"),
+        ("{field: aov_band, op: in, value: [low, top]}", 0, "never 'top'", "one of low, mid, high"),
         ("{field: gender, op: in, value: []}", 0, "list of at least one", "write [a, b]"),
         ("{field: gender, op: known, value: f}", 0, "known takes no value", "leave the value"),
         ("{field: is_advocate, op: eq, value: yes please}", 0, "neither true nor false", "true"),
@@ -401,6 +405,16 @@ def test_every_need_is_a_known_one() -> None:
     for field in load_fields(SEEDS):
         for need in field.needs:
             assert need in known or need.startswith(("members.", "absent.")), need
+
+
+def test_closed_vocabularies_are_those_of_their_seeds(catalogue: FieldCatalogue) -> None:
+    stage, gender = catalogue.get("activity_stage"), catalogue.get("gender")
+    assert stage is not None
+    assert stage.known_values == ("active", "silent", "lost", "dead")
+    assert gender is not None
+    assert gender.known_values == ()
+    for field in catalogue:
+        assert not field.known_values or field.value_type == "text", field.field
 
 
 def test_no_occupation_word_both_speaks_and_is_silent() -> None:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from itertools import product
 from typing import Any, Literal, NoReturn
 
@@ -276,6 +277,8 @@ class _Reader:
                 self._fail(
                     place, f"{one!r} is no text, or holds {SEPARATOR}", 'write a text, as "b"'
                 )
+            if field.known_values and one not in field.known_values:
+                self._fail(place, f"{field.field} is never {one!r}", _meant(one, field))
         return tuple(sorted(set(values)))
 
     def _numbers(self, field: SegmentField, op: str, value: Any, place: Place) -> Condition:
@@ -333,6 +336,13 @@ class _Reader:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_DAYS:
             self._fail(place, f"{value!r} is no number of whole days", "write days from 0 on")
         return value
+
+
+def _meant(text: str, field: SegmentField) -> str:
+    """The value that was most likely meant, and all that there are."""
+    near = get_close_matches(text, field.known_values, n=1, cutoff=0.5)
+    asked = f"did you mean {near[0]}? " if near else ""
+    return f"{asked}it is one of {', '.join(field.known_values)}"
 
 
 _MAX_DAYS = 36_600
