@@ -115,6 +115,25 @@ class FieldCatalogue:
                 found[shop.platform] = why
         return found
 
+    def by_files_alone(self, field: SegmentField, shops: Iterable[Shop]) -> dict[str, Untold]:
+        """Platform -> what its own source does not tell of ``field``, so that only a file would.
+
+        An inbox is open to every kind of file; whether anybody ever delivers one is another matter.
+        Shops that live by files are left out.
+        """
+        listed = list(shops)
+        closed = [
+            shop if shop.source in self._dropped else shop.model_copy(update={"inbox": False})
+            for shop in listed
+        ]
+        told = self.untold(field, listed)
+        without = self.untold(field, closed)
+        return {
+            platform: why
+            for platform, why in without.items()
+            if why is not None and told[platform] is None
+        }
+
     def _untold_at(self, field: SegmentField, shop: Shop) -> Untold | None:
         for need in field.needs:
             entity, _, _ = need.partition(".")
