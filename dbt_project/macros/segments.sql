@@ -1,11 +1,14 @@
 {#- Whether a fact holds what a condition asks; null or false for what is not known, whatever is
-    asked of it. ``conditions`` is an alias of config.segment_conditions. -#}
+    asked of it. ``conditions`` is an alias of config.segment_conditions; no text of its holds the
+    | that stands between them, so a value that holds one is none of them. -#}
 {% macro condition_holds(conditions, text_value, number_value, since_date) -%}
     case {{ conditions }}.comparison
         when 'texts'
             then
-                (position('|' || {{ text_value }} || '|' in {{ conditions }}.texts) > 0)
-                <> {{ conditions }}.is_excluded
+                (
+                    position('|' || {{ text_value }} || '|' in {{ conditions }}.texts) > 0
+                    and position('|' in {{ text_value }}) = 0
+                ) <> {{ conditions }}.is_excluded
         when 'range'
             then
                 {{ number_value }} is not null

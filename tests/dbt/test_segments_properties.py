@@ -182,12 +182,12 @@ def _leaf(name: str, op: st.SearchStrategy[str], value: Any, **more: Any) -> Any
     return st.fixed_dictionaries({"field": st.just(name), "op": op, "value": value, **more})
 
 
-def _texts(name: str, *values: str) -> Any:
+def _texts(name: str, *values: str, other: str = "other") -> Any:
     one = _leaf(name, st.sampled_from(["eq", "ne"]), st.sampled_from(values))
     many = _leaf(
         name,
         st.sampled_from(["in", "not_in"]),
-        st.lists(st.sampled_from([*values, "other"]), min_size=1, max_size=2),
+        st.lists(st.sampled_from([*values, other]), min_size=1, max_size=2),
     )
     return one | many
 
@@ -206,7 +206,7 @@ def _within(strategy: Any) -> Any:
 
 
 DATED_LEAVES = st.one_of(
-    _texts("activity_stage", "active", "silent", "lost"),
+    _texts("activity_stage", "active", "silent", "lost", other="dead"),
     _texts("gender", "f", "m"),
     _numbers("birth_month", st.sampled_from([1, 2, 12])),
     _numbers("days_since_last_order", st.integers(0, 9)),
@@ -228,7 +228,7 @@ DATED_LEAVES = st.one_of(
     ),
 )
 AS_OF_LEAVES = st.one_of(
-    _texts("rfm_segment", "champions", "at_risk"),
+    _texts("rfm_segment", "champions", "at_risk", other="lost"),
     _numbers("recency_score", st.integers(1, 5)),
 )
 

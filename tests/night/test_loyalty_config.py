@@ -1,4 +1,4 @@
-"""What is wrong with tiers and points stops the night before it has done anything."""
+"""What is wrong with tiers, points or segments stops the night before it has done anything."""
 
 import shutil
 from datetime import timedelta
@@ -37,12 +37,15 @@ def edit(night, file, old, new):
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
-@pytest.mark.parametrize("file", ["tiers/first.yml", "points/base.yml"])
-def test_a_wrong_file_stops_the_night_before_it_opens(night, file):
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [("tiers/first.yml", 2), ("points/base.yml", 2), ("segments/second_order_due.yml", 3)],
+)
+def test_a_wrong_file_stops_the_night_before_it_opens(night, file, line):
     edit(night, file, "brand: demo", "brand: nobody")
-    with pytest.raises(ConfigError, match="no such brand") as caught:
+    with pytest.raises(ConfigError, match=r"no (such )?brand") as caught:
         night.open_night(DAY)
-    assert caught.value.where == f"{night.settings.config_dir / file}:2"
+    assert caught.value.where == f"{night.settings.config_dir / file}:{line}"
     assert night.state.lease.current() is None
     assert night.state.nights.get(DAY) is None
 

@@ -78,7 +78,29 @@ def test_check_says_what_a_draft_comes_to(world: Path) -> None:
     assert result.output == (
         "worth_a_visit version 1 from 2017-10-01: 1 alternative, of the business date alone, "
         "on taobao\n"
+        "  taobao tells members.sms_consent by dropped files alone\n"
     )
+
+
+def test_check_takes_a_draft_of_another_name(world: Path) -> None:
+    segments = world / "config" / "segments"
+    shutil.copy(segments / "slipping_regulars.yml", world / "draft.yml")
+    result = _call("check", str(world / "draft.yml"))
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("slipping_regulars version 1 ")
+
+
+def test_list_shows_the_version_in_force(world: Path) -> None:
+    path = world / "config" / "segments" / "fuel_without_meat.yml"
+    version = (
+        "  - version: 2\n    valid_from: {day}\n    reason: changed\n"
+        "    members: {{field: gender, op: eq, value: f}}\n"
+    )
+    first = path.read_text(encoding="utf-8")
+    path.write_text(first + version.format(day="2018-07-01"), encoding="utf-8")
+    assert "2018-07-01" not in _row(_call("list"), "fuel_without_meat")
+    path.write_text(first + version.format(day="2018-06-30"), encoding="utf-8")
+    assert "2018-06-30" in _row(_call("list"), "fuel_without_meat")
 
 
 def test_check_fails_with_file_and_line(world: Path) -> None:

@@ -168,6 +168,10 @@ def test_not_reaches_the_comparisons(write: Write, catalogue: FieldCatalogue) ->
         ("{field: gender, op: eq}", 0, "a value is missing", "add value:"),
         ("{field: gender, op: eq, value: 3}", 0, "3 is no text", "write a text"),
         ("{field: gender, op: eq, value: 'a|b'}", 0, "holds |", "write a text"),
+        ("{field: activity_stage, op: eq, value: silnet}", 0, "never 'silnet'", "mean silent?"),
+        ("{field: sms_consent, op: ne, value: refuse}", 0, "never 'refuse'", "mean refused?"),
+        ("{field: aov_band, op: in, value: [low, 9]}", 0, "9 is no text", "write a text"),
+        ("{field: aov_band, op: in, value: [low, top]}", 0, "never 'top'", "one of low, mid, high"),
         ("{field: gender, op: in, value: []}", 0, "list of at least one", "write [a, b]"),
         ("{field: gender, op: known, value: f}", 0, "known takes no value", "leave the value"),
         ("{field: is_advocate, op: eq, value: yes please}", 0, "neither true nor false", "true"),
@@ -211,7 +215,6 @@ def test_what_is_no_condition_is_refused_with_its_line(
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
-        ("segment: some", "segment: other", 1, "the file is called some"),
         ("brand: demo", "brand: dome", 2, "there is no brand dome"),
         ("version: 1", "version: 2", 8, "versions are 1, 2, 3"),
         ("owner: marketing\n", "", 1, "owner: Field required"),
@@ -225,6 +228,15 @@ def test_what_is_no_segment_is_refused_with_its_line(
     refused = _refused(path, catalogue)
     assert message in refused.what
     assert refused.where == f"{path}:{line}"
+
+
+def test_a_file_is_called_like_its_segment(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "segments").mkdir()
+    path = write("{field: gender, op: eq, value: f}", head=HEAD.replace("some\n", "other\n", 1))
+    moved = path.rename(tmp_path / "segments" / path.name)
+    with pytest.raises(ConfigError, match="the file is called some") as caught:
+        load_segments(tmp_path, SEEDS, DEMO)
+    assert caught.value.where == f"{moved}:1"
 
 
 VERSION = """\
@@ -257,6 +269,35 @@ def test_spaces_and_comments_make_no_other_definition(
     plain = read_segment(write("{field: gender, op: eq, value: f}"), catalogue, DEMO)
     spaced = read_segment(write("# women\nop: eq\nvalue:   f\nfield: gender"), catalogue, DEMO)
     assert plain.versions[0].sha256 == spaced.versions[0].sha256
+
+
+def test_other_platforms_make_another_definition(write: Write, catalogue: FieldCatalogue) -> None:
+    path = write("{field: logistics_days, op: known}")
+    taobao = _shop("t", "taobao", "taobao_top")
+    alone = read_segment(path, catalogue, _shops(taobao))
+    beside = read_segment(path, catalogue, _shops(taobao, _shop("s", "jd", "jd_jos")))
+    assert alone.versions[0].sha256 != beside.versions[0].sha256
+    swapped = [
+        read_segment(write(f"any: [{one}, {other}]"), catalogue, DEMO).versions[0].sha256
+        for one, other in (
+            ("{field: gender, op: eq, value: f}", "{field: is_advocate, op: known}"),
+            ("{field: is_advocate, op: known}", "{field: gender, op: eq, value: f}"),
+        )
+    ]
+    assert swapped[0] == swapped[1]
+
+
+def test_an_event_of_a_place_is_denied_of_those_whose_place_is_known(
+    write: Write, catalogue: FieldCatalogue
+) -> None:
+    typhoon = "{field: region_event, op: eq, value: typhoon}"
+    denied = ("region_event", ("typhoon",), False, True)
+    assert _said(read_segment(write(f"not: {typhoon}"), catalogue, DEMO)) == {
+        frozenset({denied, ("province", (None, None), False, False)})
+    }
+    assert _said(read_segment(write(typhoon), catalogue, DEMO)) == {
+        frozenset({("region_event", ("typhoon",), False, False)})
+    }
 
 
 def test_too_many_alternatives_are_refused(write: Write, catalogue: FieldCatalogue) -> None:
@@ -346,6 +387,57 @@ def test_platforms_that_lack_different_fields_leave_nobody(
     assert "taobao has no orders.store_id" in refused.what
 
 
+def test_each_alternative_is_about_the_platforms_that_tell_it(
+    write: Write, catalogue: FieldCatalogue
+) -> None:
+    shops = _shops(_shop("s", "jd", "jd_jos"), _shop("t", "taobao", "taobao_top"))
+    some = read_segment(
+        write("any:\n  - {field: is_advocate, op: known}\n  - {field: logistics_days, op: known}"),
+        catalogue,
+        shops,
+    )
+    asked = ("logistics_days", (None, None), False, False)
+    on_taobao = ("platform", ("taobao",), False, False)
+    assert _said(some) == {
+        frozenset({("is_advocate", (None, None), False, False)}),
+        frozenset({asked, on_taobao}),
+    }
+    version = some.versions[0]
+    assert (version.covered, version.uncovered) == (("jd", "taobao"), {})
+    assert [limit.partition(" (")[0] for limit in version.limits] == [
+        "some alternatives leave out jd has no orders.shipped_at"
+    ]
+
+
+def test_alternatives_of_different_platforms_fit(write: Write, catalogue: FieldCatalogue) -> None:
+    both = "{field: logistics_days, op: known}", "{field: bought_in_store, op: eq, value: a}"
+    lines = f"any:\n  - {both[0]}\n  - {both[1]}\n"
+    shops = _shops(_shop("s", "jd", "jd_jos"), _shop("t", "taobao", "taobao_top"))
+    version = read_segment(write(lines), catalogue, shops).versions[0]
+    assert version.covered == ("jd", "taobao")
+    assert [clause[-1].condition.texts for clause in version.clauses] == [("taobao",), ("jd",)]
+    # Together nobody tells them, so that alternative goes; the others stay.
+    more = f"{lines}  - all:\n      - {both[0]}\n      - {both[1]}"
+    assert read_segment(write(more), catalogue, shops).versions[0].clauses == version.clauses
+
+
+def test_what_only_a_dropped_file_would_tell_is_said(
+    write: Write, catalogue: FieldCatalogue
+) -> None:
+    conditions = (
+        "all:\n  - {field: gender, op: eq, value: f}\n"
+        "  - {field: bought_in_store, op: eq, value: a}\n"
+        "  - {field: is_advocate, op: known}"
+    )
+    segment = read_segment(write(conditions), catalogue, DEMO)
+    assert segment.versions[0].limits == (
+        "taobao tells members.gender by dropped files alone",
+        "taobao tells orders.store_id by dropped files alone",
+    )
+    shop = _shops(_shop("f", "offline", "file", inbox=True))
+    assert read_segment(write(conditions), catalogue, shop).versions[0].limits == ()
+
+
 def test_an_unknown_source_is_given_the_benefit_of_the_doubt(
     write: Write, catalogue: FieldCatalogue
 ) -> None:
@@ -401,6 +493,16 @@ def test_every_need_is_a_known_one() -> None:
     for field in load_fields(SEEDS):
         for need in field.needs:
             assert need in known or need.startswith(("members.", "absent.")), need
+
+
+def test_closed_vocabularies_are_those_of_their_seeds(catalogue: FieldCatalogue) -> None:
+    stage, gender = catalogue.get("activity_stage"), catalogue.get("gender")
+    assert stage is not None
+    assert stage.known_values == ("active", "silent", "lost", "dead")
+    assert gender is not None
+    assert gender.known_values == ()
+    for field in catalogue:
+        assert not field.known_values or field.value_type == "text", field.field
 
 
 def test_no_occupation_word_both_speaks_and_is_silent() -> None:

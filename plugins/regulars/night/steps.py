@@ -296,9 +296,10 @@ class Night:
             NightError: the date cannot run: too early, older than the last completed night, or it
                 has decided and its manifest is lost.
             LeaseHeld: another night runs.
-            ConfigError: tiers or points are set wrongly; names file and line.
+            ConfigError: tiers, points or segments are set wrongly; names file and line.
         """
         self._loyalty()
+        self._segments()
         clock = clock_for(self.settings.clock_url)
         simulated = bool(self.settings.clock_url)
         last = self.state.nights.last_completed_date()

@@ -2,8 +2,9 @@
 
 A condition compares one field; ``all``, ``any`` and ``not`` put them together. What is not known
 fulfils no condition and no condition's opposite, so that ``not`` never lets in whom nothing is
-known of; ``known`` and ``missing`` ask for just that. A segment ends up as *clauses*: whoever
-fulfils every part of one of them belongs to it.
+known of; ``known`` and ``missing`` ask for just that. Events are another matter: who is not known
+to have bought has not. A segment ends up as *clauses*: whoever fulfils every part of one of them
+belongs to it.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from itertools import product
 from typing import Any, Literal, NoReturn
 
@@ -219,8 +221,16 @@ class _Reader:
             condition = Condition(field, "texts", texts=texts, is_excluded=is_excluded)
         condition = replace(condition, within_days=within)
         if field.kind == "event":
-            return Part(condition, is_negated)
+            return self._event(condition, is_negated)
         return Part(replace(condition, is_excluded=condition.is_excluded != is_negated))
+
+    def _event(self, condition: Condition, is_negated: bool) -> Group | Part:
+        """The event, or that it has not been; the latter of whom it can be known."""
+        part = Part(condition, is_negated)
+        place = self._catalogue.get(_PLACES.get(condition.field.field, ""))
+        if place is None or not is_negated:
+            return part
+        return Group("all", (part, Part(Condition(place, "known"))))
 
     def _field(self, document: Mapping[str, Any], place: Place) -> SegmentField:
         name = document.get("field")
@@ -276,6 +286,8 @@ class _Reader:
                 self._fail(
                     place, f"{one!r} is no text, or holds {SEPARATOR}", 'write a text, as "b"'
                 )
+            if field.known_values and one not in field.known_values:
+                self._fail(place, f"{field.field} is never {one!r}", _meant(one, field))
         return tuple(sorted(set(values)))
 
     def _numbers(self, field: SegmentField, op: str, value: Any, place: Place) -> Condition:
@@ -335,6 +347,15 @@ class _Reader:
         return value
 
 
+def _meant(text: str, field: SegmentField) -> str:
+    """The value that was most likely meant, and all that there are."""
+    near = get_close_matches(text, field.known_values, n=1, cutoff=0.5)
+    asked = f"did you mean {near[0]}? " if near else ""
+    return f"{asked}it is one of {', '.join(field.known_values)}"
+
+
+_PLACES = {"region_event": "province"}
+"""Event -> the field without which nobody knows whether it was the member's."""
 _MAX_DAYS = 36_600
 """A century: what is older than a life is a typing error."""
 _DECIMALS = 8

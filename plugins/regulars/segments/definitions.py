@@ -61,10 +61,13 @@ class SegmentVersion:
         valid_from: first business date.
         valid_to: first business date of the next version; None while there is none.
         reason: why it is as it is, or why it was changed.
-        sha256: of its conditions as written, spaces and comments apart.
+        sha256: of what it comes to, with the platforms that it is about; spaces, comments and the
+            order of conditions apart.
         clauses: the alternatives it comes to.
         uncovered: platform of the brand -> why its members cannot be judged.
         covered: the brand's other platforms.
+        partly: covered platform -> why some of the alternatives leave it out.
+        by_files: covered platform -> what only dropped files tell of it.
     """
 
     version: int
@@ -75,6 +78,21 @@ class SegmentVersion:
     clauses: tuple[Clause, ...]
     covered: tuple[str, ...]
     uncovered: Mapping[str, Untold] = field(default_factory=dict)
+    partly: Mapping[str, Untold] = field(default_factory=dict)
+    by_files: Mapping[str, tuple[Untold, ...]] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What has to be known of its coverage, in words."""
+        return (
+            *(str(why) for why in self.uncovered.values()),
+            *(f"some alternatives leave out {why}" for why in self.partly.values()),
+            *(
+                f"{why.platform} tells {why.need} by dropped files alone"
+                for whys in self.by_files.values()
+                for why in whys
+            ),
+        )
 
     @property
     def is_dated(self) -> bool:
@@ -156,19 +174,22 @@ def load_segments(config_dir: Path, seeds_dir: Path, shops: ShopsFile) -> Segmen
     catalogue = load_fields(seeds_dir)
     paths = sorted((config_dir / "segments").glob("*.yml"))
     found = tuple(read_segment(path, catalogue, shops) for path in paths)
+    for path, segment in zip(paths, found, strict=True):
+        if segment.segment != path.stem:
+            raise _Refusal(path)(
+                ("segment",), f"the file is called {path.stem}", "give both one name"
+            )
     return Segments(found, catalogue)
 
 
 def read_segment(path: Path, catalogue: FieldCatalogue, shops: ShopsFile) -> Segment:
-    """Read one file, which may stand anywhere: a draft is looked at before it counts.
+    """Read one file, which may stand anywhere and be called anything: a draft is looked at first.
 
     Raises:
         ConfigError: see :func:`load_segments`.
     """
     entry = read_yaml_model(path, _SegmentFile)
     refuse = _Refusal(path)
-    if entry.segment != path.stem:
-        raise refuse(("segment",), f"the file is called {path.stem}", "give both one name")
     brands = {brand.brand: brand.base_currency for brand in shops.brands}
     if entry.brand not in brands:
         known = ", ".join(sorted(brands)) or "none"
@@ -244,21 +265,40 @@ def _read_version(
         ) from None
     if not clauses:
         raise refuse(place, "nobody can ever fulfil this", "correct the bounds of the ages")
-    covered, uncovered = _coverage(clauses, catalogue, shops, refuse, place, entry.members)
-    if uncovered:
-        on_covered = Part(_on_platforms(catalogue, covered))
-        clauses = tuple(tuple(dict.fromkeys((*clause, on_covered))) for clause in clauses)
-    text = json.dumps(entry.members, sort_keys=True, default=str, ensure_ascii=False)
+    coverage = _coverage(clauses, catalogue, shops, refuse, place, entry.members)
+    clauses = tuple(_grounded(clause, catalogue) for clause in coverage.clauses)
     return SegmentVersion(
         version=entry.version,
         valid_from=entry.valid_from,
         valid_to=valid_to,
         reason=entry.reason,
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
-        clauses=tuple(_grounded(clause, catalogue) for clause in clauses),
-        covered=covered,
-        uncovered=uncovered,
+        sha256=_digest(clauses),
+        clauses=clauses,
+        covered=coverage.covered,
+        uncovered=coverage.uncovered,
+        partly=coverage.partly,
+        by_files=coverage.by_files,
     )
+
+
+def _digest(clauses: Iterable[Clause]) -> str:
+    """The same for the same alternatives, in whatever order they were written."""
+    listed = sorted(
+        sorted((part.condition.condition_id, part.is_negated) for part in clause)
+        for clause in clauses
+    )
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Coverage:
+    """The alternatives, each about the platforms that tell all of it; see SegmentVersion."""
+
+    clauses: tuple[Clause, ...]
+    covered: tuple[str, ...]
+    uncovered: dict[str, Untold]
+    partly: dict[str, Untold]
+    by_files: dict[str, tuple[Untold, ...]]
 
 
 def _coverage(
@@ -268,17 +308,66 @@ def _coverage(
     refuse: _Refusal,
     place: Place,
     document: Any,
-) -> tuple[tuple[str, ...], dict[str, Untold]]:
-    """Platforms of the brand that can be judged, and why the others cannot.
+) -> _Coverage:
+    """Which platforms of the brand can be judged by which alternative.
+
+    An alternative that no platform tells is left out: nobody could fulfil it.
 
     Raises:
-        ConfigError: none can; an empty segment would look like an answer.
+        ConfigError: a field is told by no platform, or no alternative is; an empty segment would
+            look like an answer.
     """
-    fields: dict[str, SegmentField] = {
-        part.condition.field.field: part.condition.field for clause in clauses for part in clause
+    listed = list(clauses)
+    platforms = {shop.platform for shop in shops}
+    fields = {
+        part.condition.field.field: part.condition.field for clause in listed for part in clause
     }
-    uncovered: dict[str, Untold] = {}
-    for one in fields.values():
+    untold = _untold(fields.values(), catalogue, shops, refuse, place, document)
+    lacking: dict[str, Untold] = {}
+    covered: set[str] = set()
+    kept: list[Clause] = []
+    for clause in listed:
+        missing: dict[str, Untold] = {}
+        for part in clause:
+            missing = untold[part.condition.field.field] | missing
+        lacking = missing | lacking
+        told = platforms - set(missing)
+        covered |= told
+        if not missing:
+            kept.append(clause)
+        elif told:
+            kept.append(tuple(dict.fromkeys((*clause, Part(_on_platforms(catalogue, told))))))
+    if not kept:
+        reasons = "; ".join(str(why) for _, why in sorted(lacking.items()))
+        raise refuse(
+            place,
+            f"no platform of the brand tells all of the fields: {reasons}",
+            "make a segment for each platform",
+        )
+    return _Coverage(
+        clauses=tuple(dict.fromkeys(kept)),
+        covered=tuple(sorted(covered)),
+        uncovered={name: why for name, why in sorted(lacking.items()) if name not in covered},
+        partly={name: why for name, why in sorted(lacking.items()) if name in covered},
+        by_files=_by_files(fields.values(), catalogue, shops, covered),
+    )
+
+
+def _untold(
+    fields: Iterable[SegmentField],
+    catalogue: FieldCatalogue,
+    shops: list[Shop],
+    refuse: _Refusal,
+    place: Place,
+    document: Any,
+) -> dict[str, dict[str, Untold]]:
+    """Field -> platform -> why it does not tell it.
+
+    Raises:
+        ConfigError: no platform tells a field.
+    """
+    found: dict[str, dict[str, Untold]] = {}
+    for one in fields:
         untold = {platform: why for platform, why in catalogue.untold(one, shops).items() if why}
         if untold and set(untold) == {shop.platform for shop in shops}:
             reasons = "; ".join(str(untold[platform]) for platform in sorted(untold))
@@ -287,17 +376,23 @@ def _coverage(
                 f"no platform of the brand tells {one.field}: {reasons}",
                 "leave the condition out, or deliver the field by a source that has it",
             )
-        for platform, why in untold.items():
-            uncovered.setdefault(platform, why)
-    covered = tuple(sorted({shop.platform for shop in shops} - set(uncovered)))
-    if uncovered and not covered:
-        reasons = "; ".join(str(uncovered[platform]) for platform in sorted(uncovered))
-        raise refuse(
-            place,
-            f"no platform of the brand tells all of the fields: {reasons}",
-            "make a segment for each platform",
-        )
-    return covered, dict(sorted(uncovered.items()))
+        found[one.field] = untold
+    return found
+
+
+def _by_files(
+    fields: Iterable[SegmentField],
+    catalogue: FieldCatalogue,
+    shops: list[Shop],
+    covered: set[str],
+) -> dict[str, tuple[Untold, ...]]:
+    """Covered platform -> what it tells by dropped files alone."""
+    found: dict[str, dict[Untold, None]] = {}
+    for one in fields:
+        for platform, why in catalogue.by_files_alone(one, shops).items():
+            if platform in covered:
+                found.setdefault(platform, {})[why] = None
+    return {platform: tuple(whys) for platform, whys in sorted(found.items())}
 
 
 def _place_of(document: Any, name: str) -> Place:
@@ -361,7 +456,7 @@ def _row(
         "covered_condition_id": covered.condition_id,
         "covered_platforms": ", ".join(version.covered),
         "uncovered_platforms": ", ".join(version.uncovered) or None,
-        "uncovered_reason": "; ".join(str(why) for why in version.uncovered.values()) or None,
+        "uncovered_reason": "; ".join(version.limits) or None,
     }
 
 

@@ -36,6 +36,7 @@ class SegmentField(BaseModel):
         value_type: of what it is compared with; ``age`` is whole days since a date.
         history: ``as_of`` for what is known of the business date alone.
         needs: entity and field of ``field_availability`` that it cannot do without.
+        known_values: all the texts that it can be; empty where the shop's own data say.
         unit: of its values; empty where there is none.
         reason: what it is, and its limits.
     """
@@ -48,6 +49,7 @@ class SegmentField(BaseModel):
     value_type: ValueType
     history: History
     needs: tuple[str, ...]
+    known_values: tuple[str, ...]
     unit: str
     label_zh: str
     reason: str
@@ -113,6 +115,25 @@ class FieldCatalogue:
                 found[shop.platform] = why
         return found
 
+    def by_files_alone(self, field: SegmentField, shops: Iterable[Shop]) -> dict[str, Untold]:
+        """Platform -> what its own source does not tell of ``field``, so that only a file would.
+
+        An inbox is open to every kind of file; whether anybody ever delivers one is another matter.
+        Shops that live by files are left out.
+        """
+        listed = list(shops)
+        closed = [
+            shop if shop.source in self._dropped else shop.model_copy(update={"inbox": False})
+            for shop in listed
+        ]
+        told = self.untold(field, listed)
+        without = self.untold(field, closed)
+        return {
+            platform: why
+            for platform, why in without.items()
+            if why is not None and told[platform] is None
+        }
+
     def _untold_at(self, field: SegmentField, shop: Shop) -> Untold | None:
         for need in field.needs:
             entity, _, _ = need.partition(".")
@@ -147,13 +168,12 @@ class FieldCatalogue:
 def load_fields(seeds_dir: Path) -> FieldCatalogue:
     """Read the seeds ``segment_fields`` and ``field_availability`` in ``seeds_dir``.
 
+    Seeds that list the values of a field are read with them.
+
     Raises:
         ConfigError: one of them cannot be read.
     """
-    fields = {
-        row["field"]: SegmentField.model_validate(row)
-        for row in _rows(seeds_dir / "segment_fields.csv")
-    }
+    listed = _rows(seeds_dir / "segment_fields.csv")
     availability = {
         (row["record_source"], row["platform"], f"{row['entity']}.{row['field']}"): (
             row["availability"],
@@ -161,7 +181,25 @@ def load_fields(seeds_dir: Path) -> FieldCatalogue:
         )
         for row in _rows(seeds_dir / "field_availability.csv")
     }
+    fields = {
+        row["field"]: SegmentField.model_validate(
+            {**row, "known_values": _known_values(row["known_values"], seeds_dir)}
+        )
+        for row in listed
+    }
     return FieldCatalogue(fields, availability)
+
+
+def _known_values(told: str, seeds_dir: Path) -> tuple[str, ...]:
+    """The texts that ``told`` lists, with those of each seed.column that stands among them."""
+    found: list[str] = []
+    for one in told.split(";"):
+        seed, is_column, column = one.partition(".")
+        if is_column:
+            found += [row[column] for row in _rows(seeds_dir / f"{seed}.csv")]
+        elif one:
+            found.append(one)
+    return tuple(dict.fromkeys(found))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

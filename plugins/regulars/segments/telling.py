@@ -1,23 +1,31 @@
 """Segments as people look at them: what there is, how many are in it, what a condition may name."""
 
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from regulars.errors import WarehouseError
-from regulars.segments.definitions import Segment, Segments, load_segments, read_segment
+from regulars.segments.definitions import (
+    Segment,
+    Segments,
+    SegmentVersion,
+    load_segments,
+    read_segment,
+)
 from regulars.segments.fields import load_fields
 from regulars.settings import Settings
 from regulars.shops import load_shops
 from regulars.warehouse.read import query_published
 
 _TONIGHT = """
-    select daily.segment, daily.member_count, daily.covered_count, daily.is_empty, daily.is_too_wide
-    from mart_segment_daily as daily
-    inner join mart_publication as publication
-        on daily.day_date = publication.as_of_date
+    select
+        publication.as_of_date, daily.segment, daily.member_count, daily.covered_count,
+        daily.is_empty, daily.is_too_wide
+    from mart_publication as publication
+    left join mart_segment_daily as daily
+        on publication.as_of_date = daily.day_date
 """
 
 
@@ -31,23 +39,23 @@ def print_segments(settings: Settings, console: Console) -> None:
     if not segments.segments:
         console.print("no segment in config/segments", highlight=False)
         return
-    counts = _published(settings)
+    as_of, counts = _published(settings)
     table = Table(
         "segment", "名称", "version", "since", "owner", "members", "of", "history", "warning"
     )
     for segment in segments.segments:
-        newest = segment.versions[-1]
+        version = _in_force(segment, as_of)
         members, covered, warning = counts.get(segment.segment, ("-", "-", "not published yet"))
-        told = [warning, *(str(why) for why in newest.uncovered.values())]
+        told = [warning, *version.limits]
         table.add_row(
             segment.segment,
             segment.title_zh,
-            str(newest.version),
-            str(newest.valid_from),
+            str(version.version),
+            str(version.valid_from),
             segment.owner,
             members,
             covered,
-            "yes" if newest.is_dated else "no",
+            "yes" if version.is_dated else "no",
             "; ".join(one for one in told if one),
         )
     console.print(table, markup=False)
@@ -99,20 +107,36 @@ def _lines(segment: Segment) -> list[str]:
             f"on {', '.join(version.covered)}"
         )
         lines += [f"  left out: {why}" for why in version.uncovered.values()]
+        lines += [f"  {limit}" for limit in version.limits[len(version.uncovered) :]]
     return lines
 
 
-def _published(settings: Settings) -> dict[str, tuple[str, str, str]]:
-    """Segment -> members, covered members, warning; empty where nothing of it is published."""
+def _published(settings: Settings) -> tuple[date | None, dict[str, tuple[str, str, str]]]:
+    """The published business date, and segment -> members, covered members, warning.
+
+    None and nothing where nothing is published.
+    """
     try:
         _, rows = query_published(settings, _TONIGHT)
     except WarehouseError:
-        return {}
-    return {row[0]: (f"{row[1]:,}", f"{row[2]:,}", _warning(row)) for row in rows}
+        return None, {}
+    counts = {
+        segment: (f"{members:,}", f"{covered:,}", _warning(is_empty, is_too_wide))
+        for _, segment, members, covered, is_empty, is_too_wide in rows
+        if segment is not None
+    }
+    return (rows[0][0] if rows else None), counts
 
 
-def _warning(row: tuple[Any, ...]) -> str:
-    _, _, _, is_empty, is_too_wide = row
+def _in_force(segment: Segment, as_of: date | None) -> SegmentVersion:
+    """The version of ``as_of``; the first before any begins, the last where no date is known."""
+    if as_of is None:
+        return segment.versions[-1]
+    begun = [version for version in segment.versions if version.valid_from <= as_of]
+    return begun[-1] if begun else segment.versions[0]
+
+
+def _warning(is_empty: bool, is_too_wide: bool) -> str:
     if is_empty:
         return "nobody is in it"
     return "nearly everybody is in it" if is_too_wide else ""

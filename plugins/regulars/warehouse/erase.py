@@ -47,8 +47,7 @@ RELATIVE_COLUMNS = frozenset(
         *("cycle_basis", "cycle_days", "due_on", "dormant_on", "window_basis"),
         *("cycle_activity_stage", "cycle_silent_on", "cycle_lost_on", "cycle_dead_on"),
         *("action_cell_code", "next_action", "next_action_zh", "at_risk_on", "lapsed_on"),
-        # By the median order of all buyers, and by the cell to act by.
-        *("newcomer_quality", "is_high_quality_sleeper"),
+        "is_high_quality_sleeper",
     }
 )
 """How a person stands to all, their mean or their beginning: it moves for others when somebody is

@@ -1,7 +1,11 @@
 {{ config(meta={'touched_relation': 'int_members__touched', 'touched_key': 'member_key'}) }}
 
+-- Bounds of other comparisons than ages may be far larger than any number of days.
 with conditions as (
-    select *
+    select
+        *,
+        case when comparison = 'age' then low end as low_days,
+        case when comparison = 'age' then high end as high_days
     from {{ source('config', 'segment_conditions') }}
     where not is_as_of
 ),
@@ -337,27 +341,36 @@ activity_orders as (
     group by orders.order_key
 ),
 
+-- What conditions share is summed once: everything over orders of the same last days.
+windows as (
+    select
+        brand,
+        within_days,
+        currency,
+        dense_rank() over (
+            order by brand asc nulls last, within_days asc nulls last, currency asc nulls last
+        ) as window_no
+    from conditions
+    where family = 'window'
+    group by brand, within_days, currency
+),
+
 -- An order counts from its payment until the window or the order itself is over.
 counted_orders as (
     select
         orders.member_key,
-        conditions.condition_id,
+        windows.window_no,
         orders.paid_date as counted_from,
         least(
-            orders.void_date, {{ add_days('orders.paid_date', 'conditions.within_days') }}
+            orders.void_date, {{ add_days('orders.paid_date', 'windows.within_days') }}
         ) as counted_to,
-        case
-            when conditions.field <> 'aov_amount' or orders.currency = conditions.currency then 1
-            else 0
-        end as order_count,
-        case when orders.currency = conditions.currency then orders.net_amount else 0 end
+        case when orders.currency = windows.currency then 1 else 0 end as currency_count,
+        case when orders.currency = windows.currency then orders.net_amount else 0 end
             as net_amount,
         case when activity_orders.order_key is not null then 1 else 0 end as activity_count
     from orders
-    inner join conditions
-        on
-            orders.brand = conditions.brand
-            and conditions.family = 'window'
+    inner join windows
+        on orders.brand = windows.brand
     left join activity_orders
         on orders.order_key = activity_orders.order_key
 ),
@@ -365,9 +378,10 @@ counted_orders as (
 window_changes as (
     select
         member_key,
-        condition_id,
+        window_no,
         counted_from as change_date,
-        order_count,
+        1 as order_count,
+        currency_count,
         net_amount,
         activity_count
     from counted_orders
@@ -375,9 +389,10 @@ window_changes as (
     union all
     select
         member_key,
-        condition_id,
+        window_no,
         counted_to as change_date,
-        -order_count as order_count,
+        -1 as order_count,
+        -currency_count as currency_count,
         -net_amount as net_amount,
         -activity_count as activity_count
     from counted_orders
@@ -386,47 +401,48 @@ window_changes as (
     -- None is a number, too.
     select
         known_members.member_key,
-        conditions.condition_id,
+        windows.window_no,
         known_members.known_from as change_date,
         0 as order_count,
+        0 as currency_count,
         0 as net_amount,
         0 as activity_count
     from known_members
-    inner join conditions
-        on
-            known_members.brand = conditions.brand
-            and conditions.family = 'window'
+    inner join windows
+        on known_members.brand = windows.brand
 ),
 
 window_days as (
     select
         member_key,
-        condition_id,
+        window_no,
         change_date,
-        sum(order_count) as order_change,
-        sum(net_amount) as net_change,
-        sum(activity_count) as activity_change
+        cast(sum(order_count) as integer) as order_change,
+        cast(sum(currency_count) as integer) as currency_change,
+        cast(sum(net_amount) as decimal(18, 2)) as net_change,
+        cast(sum(activity_count) as integer) as activity_change
     from window_changes
-    group by member_key, condition_id, change_date
+    group by member_key, window_no, change_date
 ),
 
 window_sums as (
     select
         member_key,
-        condition_id,
+        window_no,
         change_date as valid_from,
         coalesce(
             lead(change_date) over (
-                partition by member_key, condition_id order by change_date asc nulls last
+                partition by member_key, window_no order by change_date asc nulls last
             ),
             date '9999-12-31'
         ) as valid_to,
-        sum(order_change) over until_then as order_count,
-        sum(net_change) over until_then as net_amount,
-        sum(activity_change) over until_then as activity_count
+        cast(sum(order_change) over until_then as integer) as order_count,
+        cast(sum(currency_change) over until_then as integer) as currency_count,
+        cast(sum(net_change) over until_then as decimal(18, 2)) as net_amount,
+        cast(sum(activity_change) over until_then as integer) as activity_count
     from window_days
     window until_then as (
-        partition by member_key, condition_id order by change_date asc nulls last
+        partition by member_key, window_no order by change_date asc nulls last
         rows between unbounded preceding and current row
     )
 ),
@@ -441,7 +457,7 @@ window_facts as (
             case conditions.field
                 when 'order_count' then sums.order_count
                 when 'net_amount' then sums.net_amount
-                when 'aov_amount' then sums.net_amount / nullif(sums.order_count, 0)
+                when 'aov_amount' then sums.net_amount / nullif(sums.currency_count, 0)
                 when 'activity_order_share' then sums.activity_count / nullif(sums.order_count, 0)
             end as decimal(28, 8)
         ) as number_value,
@@ -449,12 +465,14 @@ window_facts as (
         sums.valid_from,
         sums.valid_to
     from window_sums as sums
-    inner join known_members
-        on sums.member_key = known_members.member_key
+    inner join windows
+        on sums.window_no = windows.window_no
     inner join conditions
         on
-            sums.condition_id = conditions.condition_id
-            and known_members.brand = conditions.brand
+            windows.brand = conditions.brand
+            and windows.currency = conditions.currency
+            and windows.within_days is not distinct from conditions.within_days
+            and conditions.family = 'window'
 ),
 
 facts as (
@@ -481,10 +499,10 @@ held_facts as (
         facts.member_key,
         facts.condition_id,
         greatest(
-            facts.valid_from, {{ add_days('facts.since_date', 'conditions.low') }}
+            facts.valid_from, {{ add_days('facts.since_date', 'conditions.low_days') }}
         ) as valid_from,
         least(
-            facts.valid_to, {{ add_days('facts.since_date', 'conditions.high + 1') }}
+            facts.valid_to, {{ add_days('facts.since_date', 'conditions.high_days + 1') }}
         ) as valid_to
     from facts
     inner join conditions
