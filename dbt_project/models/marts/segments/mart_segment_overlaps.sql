@@ -12,14 +12,16 @@ members as (
 
 sizes as (
     select
+        brand,
         segment,
         count(*) as member_count
     from members
-    group by segment
+    group by brand, segment
 ),
 
 shared as (
     select
+        members.brand,
         members.segment,
         others.segment as other_segment,
         count(*) as both_count
@@ -28,7 +30,7 @@ shared as (
         on
             members.member_key = others.member_key
             and members.segment < others.segment
-    group by members.segment, others.segment
+    group by members.brand, members.segment, others.segment
 ),
 
 pairs as (
@@ -45,12 +47,17 @@ pairs as (
             segments.brand = others.brand
             and segments.segment < others.segment
     left join sizes
-        on segments.segment = sizes.segment
+        on
+            segments.brand = sizes.brand
+            and segments.segment = sizes.segment
     left join sizes as other_sizes
-        on others.segment = other_sizes.segment
+        on
+            others.brand = other_sizes.brand
+            and others.segment = other_sizes.segment
     left join shared
         on
-            segments.segment = shared.segment
+            segments.brand = shared.brand
+            and segments.segment = shared.segment
             and others.segment = shared.other_segment
 )
 
