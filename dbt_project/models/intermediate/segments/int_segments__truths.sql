@@ -471,7 +471,7 @@ window_facts as (
         on
             windows.brand = conditions.brand
             and windows.currency = conditions.currency
-            and windows.within_days is not distinct from conditions.within_days
+            and coalesce(windows.within_days, 0) = coalesce(conditions.within_days, 0)
             and conditions.family = 'window'
 ),
 
