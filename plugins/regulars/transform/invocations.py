@@ -3,6 +3,8 @@
 Both reach into dbt, whose version is locked; tests/dbt/test_invocations.py fails when it changes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -41,14 +43,14 @@ def leave_out_debug_events() -> None:
         ctx_set_event_manager(_LoggedEvents())
 
 
-def link_once() -> None:
-    """Let this process's invocations share the graph of a manifest, which none of them alters.
+@contextmanager
+def link_once() -> Iterator[None]:
+    """Let the invocations of this block share the graph of a manifest, which none of them alters.
 
-    Linking the models and what their checks hold back takes half a second an invocation.
+    Linking the models and what their checks hold back takes half a second an invocation. An inline
+    query alters the manifest; whoever runs one does so outside.
     """
     original = Compiler.compile
-    if hasattr(original, "__wrapped__"):
-        return
 
     @wraps(original)
     def compile_once(
@@ -61,3 +63,7 @@ def link_once() -> None:
 
     # mypy refuses the assignment of a method, for reasons that hold here as well.
     setattr(Compiler, "compile", compile_once)  # noqa: B010 - see above
+    try:
+        yield
+    finally:
+        setattr(Compiler, "compile", original)  # noqa: B010 - see above

@@ -330,7 +330,6 @@ class Transformer:
         from regulars.transform.invocations import leave_out_debug_events, link_once
 
         leave_out_debug_events()
-        link_once()
         manifest = self._parsed()
         flagged = [
             node
@@ -348,6 +347,7 @@ class Transformer:
                     wait_seconds=self._settings.warehouse_lock_seconds,
                 ),
                 self._environment(),
+                link_once(),
                 redirect_stdout(io.StringIO()) as output,
                 redirect_stderr(io.StringIO()),
             ):
