@@ -81,7 +81,10 @@
 {% macro default__exact_rate(part, whole) -%}
     cast(
         cast(
-            (cast({{ part }} as hugeint) * 2000000 + {{ whole }}) // nullif(2 * {{ whole }}, 0)
+            divide(
+                cast({{ part }} as hugeint) * 2000000 + {{ whole }},
+                nullif(cast(2 * {{ whole }} as hugeint), 0)
+            )
             as decimal(18, 0)
         ) * 0.000001 as decimal(9, 6)
     )
