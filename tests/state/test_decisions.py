@@ -124,6 +124,7 @@ def test_every_column_is_recorded_as_proposed(state: StateStore) -> None:
             "campaign": "gift",
             "brand": "demo",
             "member_key": member(1),
+            "customer_key": proposal(1)["customer_key"],
             "channel": "sms",
             "occasion": "2017-09-01",
             "arm": "treatment",
