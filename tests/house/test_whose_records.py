@@ -14,8 +14,8 @@ OF_NOBODY = {
 }
 # Platforms that name no buyer: every order is its own buyer's.
 WITHOUT_BUYERS = {"pdd_open"}
-# Two names of one buyer, of which an order carries the one or the other; an order and what was given
-# for it, each of which may be the one that is erased.
+# Two names of one buyer, of which an order carries the one or the other; an order and what was
+# given for it, each of which may be the one that is erased.
 WITH_TWO_NAMES = {("jd_jos", "orders"), ("file", "store_services")}
 STREAMS = [(source, stream) for source in source_names() for stream in raw_streams(source)]
 
