@@ -11,7 +11,15 @@ import duckdb
 from tests.dbt.project import Project, copy_pair, open_pair
 from tests.dbt.shop_story import SHOPS, ZONES, Batch, Night
 
-EXTRACTED_AT = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+
+def utc(*parts: int) -> datetime:
+    """An instant (UTC) as the tables hold it, without its zone: year, month, day, hour, ..."""
+    year, month, day, *clock = parts
+    hour, minute, second = (*clock, 0, 0, 0)[:3]
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC).replace(tzinfo=None)
+
+
+EXTRACTED_AT = utc(2026, 1, 1)
 _LONG_AGO = date(2017, 7, 1)
 
 

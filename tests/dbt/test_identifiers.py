@@ -1,20 +1,20 @@
 """Typed identifiers: which may join people, and that a night changes what it touches."""
 
 import csv
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from tests.dbt.nights import Batch, Night, Warehouse
+from tests.dbt.nights import Batch, Night, Warehouse, utc
 from tests.dbt.project import PROJECT_DIR, Project, open_pair
 
 ORDER = {
     "order_id": "1", "buyer_id": "u1", "status": "paid", "paid_amount": "1.00",
     "created_at": "2017-10-01T00:00:00Z", "modified_at": "2017-10-01T01:00:00Z",
 }  # fmt: skip
-EAST = {"east": datetime(2017, 10, 2, 16), "west": datetime(2017, 10, 3, 4)}  # noqa: DTZ001 - UTC
-NEXT = {"east": datetime(2017, 10, 3, 16), "west": datetime(2017, 10, 4, 4)}  # noqa: DTZ001 - UTC
+EAST = {"east": utc(2017, 10, 2, 16), "west": utc(2017, 10, 3, 4)}
+NEXT = {"east": utc(2017, 10, 3, 16), "west": utc(2017, 10, 4, 4)}
 FIRST = Night(
     date(2017, 10, 2),
     EAST,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from regulars.keys import founded_member_key, shop_key
-from tests.dbt.nights import Warehouse, differences
+from tests.dbt.nights import Warehouse, differences, utc
 from tests.dbt.project import Project, open_pair
 from tests.dbt.shop_story import Batch, Night, Record
 
@@ -56,11 +56,11 @@ def _paid(name: str, buyer: str | None, day: int, order_id: str = "9", phone: st
 
 def _decided(seq: int, one: str, other: str, kind: str, day: int) -> tuple[Any, ...]:
     pair = sorted([_customer(one), _customer(other)])
-    return seq, "b", *pair, kind, datetime(2017, 10, day, 20)  # noqa: DTZ001 - UTC
+    return seq, "b", *pair, kind, utc(2017, 10, day, 20)
 
 
 def _night(day: int, batches: list[Batch], decisions: list[tuple[Any, ...]] = []) -> Night:  # noqa: B006
-    end = datetime(2017, 10, day, 16)  # noqa: DTZ001 - UTC
+    end = utc(2017, 10, day, 16)
     ends = {"east": end, "west": end + timedelta(hours=12)}
     return Night(date(2017, 10, day), ends, batches, decisions=decisions)
 

@@ -1,12 +1,12 @@
 """Tiers and points night by night: the sum of the nights is one rebuild, and nobody falls early."""
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.dbt.nights import Warehouse, differences
+from tests.dbt.nights import Warehouse, differences, utc
 from tests.dbt.project import Project, open_pair
 from tests.dbt.shop_story import Batch, Night, Record
 
@@ -104,8 +104,8 @@ DOLLARS = {
 
 def _night(day: int, *batches: Batch) -> Night:
     ends = {
-        "east": datetime(2017, 10, day, 16),  # noqa: DTZ001 - UTC
-        "west": datetime(2017, 10, day, 16),  # noqa: DTZ001 - UTC
+        "east": utc(2017, 10, day, 16),
+        "west": utc(2017, 10, day, 16),
     }
     return Night(date(2017, 10, day), ends, list(batches))
 

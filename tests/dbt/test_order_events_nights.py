@@ -1,11 +1,11 @@
 """Events of an order that changes its mind between two nights: nothing of the old story is left."""
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from tests.dbt.nights import Warehouse
+from tests.dbt.nights import Warehouse, utc
 from tests.dbt.project import Project, open_pair
 from tests.dbt.shop_story import Batch, Night, Record
 
@@ -31,8 +31,8 @@ def _review(review_id: str, order_id: str) -> Record:
 
 def _night(day: int, *batches: Batch) -> Night:
     ends = {
-        "east": datetime(2017, 10, day, 16),  # noqa: DTZ001 - UTC
-        "west": datetime(2017, 10, day + 1, 4),  # noqa: DTZ001 - UTC
+        "east": utc(2017, 10, day, 16),
+        "west": utc(2017, 10, day + 1, 4),
     }
     return Night(date(2017, 10, day), ends, list(batches))
 

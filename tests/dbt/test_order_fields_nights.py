@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import pytest
 
-from tests.dbt.nights import Warehouse, differences
+from tests.dbt.nights import Warehouse, differences, utc
 from tests.dbt.project import Project, open_pair
 from tests.dbt.shop_story import Batch, Night, Record
 
@@ -56,8 +56,8 @@ def _phone(role: str, name: str) -> Record:
 
 def _night(day: int, *batches: tuple[str, str, list[Record]]) -> Night:
     ends = {
-        "east": datetime(2017, 10, day, 16),  # noqa: DTZ001 - UTC
-        "west": datetime(2017, 10, day + 1, 4),  # noqa: DTZ001 - UTC
+        "east": utc(2017, 10, day, 16),
+        "west": utc(2017, 10, day + 1, 4),
     }
     landed = [
         Batch(f"{day}-{stream}-{shop}", "file", stream, shop, records)

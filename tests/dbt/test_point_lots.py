@@ -13,9 +13,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.dbt.nights import utc
 from tests.dbt.project import Project
 
-START = datetime(2018, 1, 1)  # noqa: DTZ001 - UTC
+START = utc(2018, 1, 1)
 MOVEMENTS = ("redeem", "reverse", "expire", "adjust")
 COLUMNS = "member_key uuid, brand varchar, entry_key uuid, customer_key uuid, movement varchar, " \
     "point_count bigint, occurred_at timestamp, expires_at timestamp, order_key uuid, " \

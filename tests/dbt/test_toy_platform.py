@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.dbt.nights import EXTRACTED_AT, Warehouse
+from tests.dbt.nights import EXTRACTED_AT, Warehouse, utc
 from tests.dbt.project import PROJECT_DIR, Project, open_pair
 from tests.dbt.shop_story import Batch, Night
 
@@ -48,7 +48,7 @@ REFUNDS: list[tuple[Any, ...]] = [("r1", "1", _seconds("2017-10-02"), "123")]
 PARCELS: list[tuple[Any, ...]] = [("1", _seconds("2017-10-01T18:00"))]
 NIGHT = Night(
     date(2017, 10, 2),
-    {"east": datetime(2017, 10, 2, 16), "west": datetime(2017, 10, 3, 4)},  # noqa: DTZ001 - UTC
+    {"east": utc(2017, 10, 2, 16), "west": utc(2017, 10, 3, 4)},
     # The merchant's own export tells of the second order at the very same moment.
     [
         Batch("f1", "file", "orders", "east", [

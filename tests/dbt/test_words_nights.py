@@ -1,12 +1,12 @@
 """What is said about a member shows on its own day, in nights as in a rebuild (law 2)."""
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.dbt.nights import Warehouse, differences
+from tests.dbt.nights import Warehouse, differences, utc
 from tests.dbt.project import Project, open_pair
 from tests.dbt.shop_story import Batch, Night, Record
 
@@ -40,8 +40,8 @@ def _review(oid: str, tid: str, content: str) -> Record:
 
 def _night(day: int, *batches: Batch) -> Night:
     ends = {
-        "east": datetime(2017, 10, day, 16),  # noqa: DTZ001 - UTC
-        "west": datetime(2017, 10, day + 1, 4),  # noqa: DTZ001 - UTC
+        "east": utc(2017, 10, day, 16),
+        "west": utc(2017, 10, day + 1, 4),
     }
     return Night(date(2017, 10, day), ends, list(batches))
 
